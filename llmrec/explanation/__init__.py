@@ -1,0 +1,1 @@
+"""Why an item is where it is, from the numbers that put it there."""

@@ -1,0 +1,1 @@
+"""What events say about a person: interests, their hierarchy and their evidence."""

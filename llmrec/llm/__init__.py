@@ -1,0 +1,1 @@
+"""The language model behind two verbs, generate and score."""

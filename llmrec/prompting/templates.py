@@ -1,0 +1,179 @@
+"""Find, render and fingerprint the prompt templates: the user's folder first, the shipped ones second."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import jinja2.meta
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+from markupsafe import Markup
+from pydantic import BaseModel, ConfigDict
+
+from llmrec.errors import InputError
+from llmrec.prompting.fence import fence_text
+
+SUFFIX = ".jinja"
+DEFAULT_LANGUAGE = "en"
+
+
+class RenderedPrompt(BaseModel):
+    """A prompt ready for a model, with the identity of the template it came from."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    language: str
+    text: str
+    fingerprint: str
+    """Hash of the template's source with everything it includes."""
+
+
+class PromptInfo(BaseModel):
+    """Where one template lies."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    """Stage and name, for example `ranking/history`."""
+    languages: tuple[str, ...]
+    path: str
+    fingerprint: str
+    own: bool
+    """Whether it comes from the user's folder."""
+
+
+class PromptLibrary:
+    """The templates by name (`stage/name`), each in one or more languages (`stage/en/name.jinja`)."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        """Use the user's `folder` before the shipped templates. Raises InputError when it is no folder."""
+        if folder is not None and not folder.is_dir():
+            raise InputError(
+                f"there is no folder of prompts at {folder}: create it, or leave the setting out"
+            )
+        self._folder = folder
+        self._folders = ([folder] if folder else []) + [shipped_prompts()]
+        self._environment = ImmutableSandboxedEnvironment(
+            loader=jinja2.FileSystemLoader(self._folders),
+            undefined=jinja2.StrictUndefined,
+            autoescape=True,
+            finalize=_only_fenced,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            keep_trailing_newline=False,
+        )
+        for unfenced in ("safe", "escape", "e", "forceescape", "tojson", "urlize", "xmlattr"):
+            del self._environment.filters[unfenced]
+        self._environment.filters["fenced"] = _fenced
+
+    def render(self, name: str, language: str = DEFAULT_LANGUAGE, **variables: Any) -> RenderedPrompt:
+        """Render a template, in English where the language has none of its own.
+
+        Raises InputError when there is no such template, when it is broken, when it asks for a variable that
+        was not given, or when it prints text outside the fence.
+        """
+        path, found_language = self._find(name, language)
+        try:
+            text = self._environment.get_template(path).render(**variables)
+        except jinja2.TemplateSyntaxError as error:
+            raise InputError(
+                f"the prompt template {error.filename or path} is broken in line {error.lineno}: "
+                f"{error.message}"
+            ) from error
+        except (jinja2.TemplateError, TypeError, ValueError, ArithmeticError) as error:
+            raise InputError(
+                f"the prompt template {self._location(path)} cannot be rendered: {error}"
+            ) from error
+        return RenderedPrompt(
+            name=name, language=found_language, text=str(text), fingerprint=self._fingerprint(path)
+        )
+
+    def source(self, name: str, language: str = DEFAULT_LANGUAGE) -> str:
+        """The text of a template. Raises InputError when there is none."""
+        return self._source(self._find(name, language)[0])
+
+    def list(self) -> list[PromptInfo]:
+        """Every template, by name."""
+        languages: dict[str, list[str]] = {}
+        for folder in self._folders:
+            for file in folder.rglob(f"*/*/*{SUFFIX}"):
+                stage, language, file_name = file.relative_to(folder).parts[-3:]
+                known = languages.setdefault(f"{stage}/{file_name.removesuffix(SUFFIX)}", [])
+                if language not in known:
+                    known.append(language)
+        infos = []
+        for name in sorted(languages):
+            path, _ = self._find(name, DEFAULT_LANGUAGE)
+            location = self._location(path)
+            infos.append(
+                PromptInfo(
+                    name=name,
+                    languages=tuple(sorted(languages[name])),
+                    path=str(location),
+                    fingerprint=self._fingerprint(path),
+                    own=self._folder is not None and location.is_relative_to(self._folder),
+                )
+            )
+        return infos
+
+    def _find(self, name: str, language: str) -> tuple[str, str]:
+        stage, _, rest = name.partition("/")
+        for candidate in dict.fromkeys((language, DEFAULT_LANGUAGE)):
+            path = f"{stage}/{candidate}/{rest}{SUFFIX}"
+            if rest and any((folder / path).is_file() for folder in self._folders):
+                return path, candidate
+        raise InputError(f"there is no prompt named {name!r}: llmrec prompts list shows the names")
+
+    def _location(self, path: str) -> Path:
+        return next(folder / path for folder in self._folders if (folder / path).is_file())
+
+    def _source(self, path: str) -> str:
+        location = self._location(path)
+        try:
+            return location.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"the prompt template {location} cannot be read: save it as UTF-8") from error
+
+    def _fingerprint(self, path: str) -> str:
+        digest = hashlib.sha256()
+        waiting, seen = [path], set[str]()
+        while waiting:
+            current = waiting.pop()
+            if current in seen:
+                continue
+            seen.add(current)
+            source = self._source(current)
+            digest.update(source.encode())
+            try:
+                parsed = self._environment.parse(source)
+            except jinja2.TemplateSyntaxError as error:
+                raise InputError(
+                    f"the prompt template {self._location(current)} is broken in line {error.lineno}: "
+                    f"{error.message}"
+                ) from error
+            waiting += sorted(found for found in jinja2.meta.find_referenced_templates(parsed) if found)
+        return digest.hexdigest()[:16]
+
+
+def shipped_prompts() -> Path:
+    """The folder of the templates that come with llmrec, in a wheel or in a working copy."""
+    package = Path(__file__).resolve().parent.parent
+    for folder in (package / "_prompts", package.parent / "prompts"):
+        if folder.is_dir():
+            return folder
+    raise InputError("the shipped prompts are missing: install llmrec again")
+
+
+def _fenced(text: object, limit: int = 300) -> Markup:
+    # Markup means here that the text may be printed as it is; nothing is ever escaped for HTML.
+    return Markup(fence_text(text, limit))  # noqa: S704
+
+
+def _only_fenced(value: object) -> object:
+    """Refuse to print text that did not pass the fence, whoever wrote the template."""
+    if isinstance(value, (Markup, int, float, jinja2.Undefined)):
+        return value
+    raise TypeError(f"it prints {str(value)[:40]!r} outside fence(...): print texts with fence(text) only")

@@ -1,0 +1,1 @@
+"""In which order: signals, their fusion, and the ranking they make."""

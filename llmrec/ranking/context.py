@@ -1,0 +1,66 @@
+"""What a ranking prompt says of a person and of an item."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from llmrec.behavior.events import Item
+from llmrec.interests.profile import InterestProfile
+
+MAX_ITEMS = 20
+MAX_WORDS = 5
+MAX_INTERESTS = 6
+
+
+@dataclass(frozen=True)
+class ItemLine:
+    """An item as one line of a prompt."""
+
+    title: str
+    categories: str
+    description: str = ""
+
+
+@dataclass(frozen=True)
+class PersonContext:
+    """The part of a profile that a prompt shows, the oldest first."""
+
+    interests: tuple[str, ...]
+    words: tuple[str, ...]
+    items: tuple[ItemLine, ...]
+
+    def shortened(self) -> PersonContext | None:
+        """The same without the older half of the items, then of the words; None when nothing can go."""
+        if len(self.items) > 1:
+            return PersonContext(self.interests, self.words, self.items[len(self.items) // 2 :])
+        if len(self.words) > 1:
+            return PersonContext(self.interests, self.words[len(self.words) // 2 :], self.items)
+        return None
+
+
+def person_context(profile: InterestProfile) -> PersonContext:
+    """Choose what to show: the last 20 liked items, the last 5 texts, the 6 heaviest narrow interests."""
+    items: dict[str, ItemLine] = {}
+    words: list[str] = []
+    for entry in profile.entries:
+        if entry.weight <= 0:
+            continue
+        if entry.item is not None:
+            # A later event on the same item moves it to the end.
+            items.pop(entry.item.id, None)
+            items[entry.item.id] = item_line(entry.item)
+        elif entry.event.text:
+            words.append(entry.event.text)
+    leaves = [i for i in profile.hierarchy.leaves() if i.polarity == "positive" and i.weight > 0]
+    leaves.sort(key=lambda interest: (-interest.weight, interest.id))
+    labels = [" ".join(profile.hierarchy.path(interest.id)[-1:]) for interest in leaves[:MAX_INTERESTS]]
+    return PersonContext(
+        interests=tuple(dict.fromkeys(labels)),
+        words=tuple(words[-MAX_WORDS:]),
+        items=tuple(list(items.values())[-MAX_ITEMS:]),
+    )
+
+
+def item_line(item: Item) -> ItemLine:
+    """An item as one line of a prompt."""
+    return ItemLine(item.title, ", ".join(item.categories), item.description)

@@ -1,0 +1,1 @@
+"""Sample catalogue, people and events that `llmrec demo` and the documentation use."""

