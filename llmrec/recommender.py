@@ -281,7 +281,7 @@ class Recommender:
                 item = self.catalog[candidate]
             else:
                 raise InputError(
-                    f"the candidate {candidate!r} is not in the catalogue: give an Item, or the id of one there"
+                    f"the candidate {candidate!r} is not in the catalogue: give an Item, or an id from it"
                 )
             if items.setdefault(item.id, item) != item:
                 raise InputError(f"two candidates share the id {item.id!r}: give each an id of its own")

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from llmrec.behavior.events import HistoryEntry
 from llmrec.interests.anchored import slug
 from llmrec.interests.extraction import EventLabel, Extraction, ExtractionTools, PathStep
-from llmrec.interests.subjects import is_negative, split_clauses
+from llmrec.interests.subjects import split_clauses
 from llmrec.llm.base import Message
 from llmrec.prompting.structured import ask
 
@@ -113,5 +113,5 @@ def _turned_away(entry: HistoryEntry, path: Sequence[PathStep]) -> bool:
     if entry.item is not None or not entry.event.text:
         return False
     clauses = split_clauses(entry.event.text)
-    about = [c for c in clauses if any(step.label.casefold() in c.casefold() for step in path)]
-    return any(is_negative(clause) for clause in (about or (clauses if len(clauses) == 1 else [])))
+    about = [c for c in clauses if any(step.label.casefold() in c.text.casefold() for step in path)]
+    return any(clause.negative for clause in (about or (clauses if len(clauses) == 1 else [])))

@@ -19,6 +19,8 @@ logger = logging.getLogger("llmrec.llm.llama_cpp")
 GGUF_MAGIC = b"GGUF"
 SAMPLED_BLOCKS = 64
 SAMPLED_BLOCK_BYTES = 1 << 16
+LOG_LEVEL_ERROR = 4
+NO_VOCABULARY = 0
 
 
 def import_llama_cpp() -> Any:
@@ -48,7 +50,7 @@ class LogCollector:
 
     def _receive(self, level: int, text: bytes, _user_data: Any) -> None:
         line = text.decode("utf-8", "replace").rstrip()
-        if line and level == 3:
+        if line and level == LOG_LEVEL_ERROR:
             self._recent.append(line)
         if line:
             logger.debug("%s", line)
@@ -123,13 +125,18 @@ def load_model(llama_cpp: Any, path: Path) -> Any:
     log.take_errors()
     parameters = llama_cpp.llama_model_default_params()
     parameters.use_extra_bufts = not has_amx()
-    model = llama_cpp.llama_model_load_from_file(str(path).encode(), parameters)
+    model = llama_cpp.llama_model_load_from_file(os.fsencode(path), parameters)
     if not model:
         raise ModelError(
             f"llama.cpp cannot load {path} ({log.take_errors() or 'it gives no reason'}): the file is "
             "damaged or incomplete, or of a kind this llama.cpp does not know; fetch it again, or update "
             "llama-cpp-python"
         )
+    # Asked to cut a text without a vocabulary, llama.cpp ends the process.
+    wordless = llama_cpp.llama_vocab_type(llama_cpp.llama_model_get_vocab(model)) == NO_VOCABULARY
+    if wordless or llama_cpp.llama_model_has_encoder(model) or not llama_cpp.llama_model_has_decoder(model):
+        llama_cpp.llama_model_free(model)
+        raise ModelError(f"{path} holds no model that writes text: give the GGUF of an instruct model")
     return model
 
 
@@ -147,6 +154,9 @@ def open_context(
     parameters.n_threads_batch = threads
     parameters.no_perf = True
     context = llama_cpp.llama_init_from_model(model, parameters)
+    if context and not llama_cpp.llama_get_memory(context):
+        llama_cpp.llama_free(context)
+        raise ModelError("the model keeps no memory of a text, as models that only embed do: give another")
     if not context:
         raise ModelError(
             f"llama.cpp cannot make a context of {context_length} tokens "
@@ -156,30 +166,74 @@ def open_context(
     return context
 
 
-def tokenize(llama_cpp: Any, vocabulary: Any, text: str, *, special: bool) -> list[int]:
-    """Cut a text into tokens; control tokens are read as such only when `special` is true."""
-    data = text.encode("utf-8", "replace")
-    room = len(data) + 8
-    tokens = (llama_cpp.llama_token * room)()
-    count = llama_cpp.llama_tokenize(vocabulary, data, len(data), tokens, room, False, special)
-    if count < 0:
-        raise ModelError(f"llama.cpp cannot cut a text of {len(data)} bytes into tokens")
-    return list(tokens[:count])
-
-
-def token_bytes(llama_cpp: Any, vocabulary: Any, token: int) -> bytes:
-    """The bytes a token stands for; empty for control tokens."""
-    buffer = ctypes.create_string_buffer(512)
-    count = llama_cpp.llama_token_to_piece(vocabulary, token, buffer, 512, 0, False)
-    return buffer.raw[: max(count, 0)]
-
-
 def metadata(llama_cpp: Any, model: Any, key: str) -> str | None:
     """One value of the GGUF's metadata, or None."""
     size = 1 << 17
     buffer = ctypes.create_string_buffer(size)
     count = llama_cpp.llama_model_meta_val_str(model, key.encode(), buffer, size)
     return buffer.value.decode("utf-8", "replace") if count >= 0 else None
+
+
+class Vocabulary:
+    """How a model cuts text into tokens."""
+
+    def __init__(self, llama_cpp: Any, model: Any) -> None:
+        self._llama_cpp = llama_cpp
+        self.raw = llama_cpp.llama_model_get_vocab(model)
+        self.size: int = llama_cpp.llama_vocab_n_tokens(self.raw)
+        self.first: int = llama_cpp.llama_vocab_bos(self.raw)
+        """The token a text begins with; negative when there is none."""
+        self.adds_first: bool = self.first >= 0 and llama_cpp.llama_vocab_get_add_bos(self.raw)
+        """Whether every text must begin with it."""
+        self.first_text = self._written(self.first)
+        """How a chat template writes the first token; empty when there is none."""
+        self.last_text = self._written(llama_cpp.llama_vocab_eos(self.raw))
+        """How a chat template writes the token a text ends with; empty when there is none."""
+        # Some vocabularies put a space before a text, where none is wanted between a prefix and what follows.
+        self._seam = self._cut("\n", special=False)
+        spaced = self._cut("a", special=False)
+        self._adds_space = b"".join(self.bytes_of(token) for token in spaced).startswith(b" ")
+
+    def tokenize(self, text: str, *, special: bool = False, continued: bool = False) -> list[int]:
+        """Cut a text into tokens; control tokens are read as such only when `special` is true.
+
+        `continued` is for a text that stands after another one and not at the beginning.
+        """
+        if continued and self._adds_space and text:
+            tokens = self._cut(f"\n{text}", special=special)
+            if tokens[: len(self._seam)] == self._seam:
+                return tokens[len(self._seam) :]
+            return self._cut(text.removeprefix(" "), special=special)
+        return self._cut(text, special=special)
+
+    def _cut(self, text: str, *, special: bool) -> list[int]:
+        data = text.encode("utf-8", "replace")
+        room = len(data) + 8
+        tokens = (self._llama_cpp.llama_token * room)()
+        count = self._llama_cpp.llama_tokenize(self.raw, data, len(data), tokens, room, False, special)
+        if count < 0:
+            raise ModelError(f"llama.cpp cannot cut a text of {len(data)} bytes into tokens")
+        return list(tokens[:count])
+
+    def bytes_of(self, token: int) -> bytes:
+        """The bytes a token stands for; empty for control tokens."""
+        room = 256
+        while True:
+            buffer = ctypes.create_string_buffer(room)
+            count = self._llama_cpp.llama_token_to_piece(self.raw, token, buffer, room, 0, False)
+            if count >= 0:
+                return buffer.raw[:count]
+            room = -count
+
+    def ends(self, token: int) -> bool:
+        """Whether a token ends an answer."""
+        return bool(self._llama_cpp.llama_vocab_is_eog(self.raw, token))
+
+    def _written(self, token: int) -> str:
+        if token < 0:
+            return ""
+        text: bytes = self._llama_cpp.llama_vocab_get_text(self.raw, token)
+        return text.decode("utf-8", "replace")
 
 
 class Batch:

@@ -23,6 +23,10 @@ BATCH_TOKENS = 512
 BATCH_LOGITS = 192
 SEQUENCES = 64
 OPEN_ANSWERS_PARAMETERS = 3_000_000_000
+# Below this the likeliest token is all but certain, and dividing by less would overflow.
+LEAST_TEMPERATURE = 1e-3
+# Where any white space is allowed, a small model can write nothing else until its tokens are spent.
+JSON_STYLE = {"whitespace_pattern": r"[ \n\t]{0,24}"}
 
 FloatMatrix = npt.NDArray[np.float32]
 
@@ -69,8 +73,7 @@ class LlamaCppModel:
             raise
         self._batch = bindings.Batch(llama_cpp, BATCH_TOKENS)
         self._release = weakref.finalize(self, _release, llama_cpp, self._batch, self._context, self._model)
-        self._vocabulary = llama_cpp.llama_model_get_vocab(self._model)
-        self._vocabulary_size: int = llama_cpp.llama_vocab_n_tokens(self._vocabulary)
+        self._vocabulary = bindings.Vocabulary(llama_cpp, self._model)
         self._memory = llama_cpp.llama_get_memory(self._context)
         self._template = bindings.metadata(llama_cpp, self._model, "tokenizer.chat_template")
         self._cached: list[int] = []
@@ -78,7 +81,7 @@ class LlamaCppModel:
         self._lock = threading.RLock()
         self._usage = Usage()
         self._name = name or f"llama-cpp:{self._path.name}"
-        self._fingerprint = f"gguf-{bindings.file_fingerprint(self._path)}"
+        self._fingerprint = f"gguf-{bindings.file_fingerprint(self._path)}-{self._context_length}"
         parameters = llama_cpp.llama_model_n_params(self._model)
         self._capabilities = Capabilities(
             score=True,
@@ -95,7 +98,7 @@ class LlamaCppModel:
 
     @property
     def fingerprint(self) -> str:
-        """A hash of the model file."""
+        """A hash of the model file, and the context length, which bounds an answer."""
         return self._fingerprint
 
     @property
@@ -121,10 +124,7 @@ class LlamaCppModel:
         with self._lock:
             self._check_open()
             head = self._tokens_of_prefix(prefix)
-            tails = [
-                bindings.tokenize(self._llama_cpp, self._vocabulary, text, special=False)
-                for text in continuations
-            ]
+            tails = [self._vocabulary.tokenize(text, continued=True) for text in continuations]
             longest = max((len(tail) for tail in tails), default=0)
             self._check_length(len(head) + longest)
             if not longest:
@@ -153,9 +153,7 @@ class LlamaCppModel:
         with self._lock:
             self._check_open()
             matcher = self._matcher(schema) if schema is not None else None
-            prompt: list[int] = []
-            for text, special in conversation_parts(self._template, messages):
-                prompt += bindings.tokenize(self._llama_cpp, self._vocabulary, text, special=special)
+            prompt = self._tokens_of_conversation(messages)
             self._check_length(len(prompt) + 1)
             spent = self._usage
             text, finish_reason = self._collect(prompt, matcher, max_tokens, temperature, seed, stop)
@@ -182,7 +180,7 @@ class LlamaCppModel:
         for token in self._sample(prompt, matcher, room, temperature, seed):
             if token is None:
                 return text + decoder.decode(b"", final=True), "stop"
-            text += decoder.decode(bindings.token_bytes(self._llama_cpp, self._vocabulary, token))
+            text += decoder.decode(self._vocabulary.bytes_of(token))
             cut = min((at for at in (text.find(word) for word in stop if word) if at >= 0), default=-1)
             if cut >= 0:
                 return text[:cut], "stop"
@@ -192,7 +190,7 @@ class LlamaCppModel:
         self, prompt: list[int], matcher: Any, room: int, temperature: float, seed: int
     ) -> Iterator[int | None]:
         """Yield the chosen tokens; None when the model or the grammar ends the answer."""
-        generator = np.random.default_rng(seed)
+        generator = np.random.default_rng(seed % 2**64)
         logprobs = self._evaluate_prefix(prompt)
         for position in range(len(prompt), len(prompt) + room):
             if matcher is not None:
@@ -203,7 +201,7 @@ class LlamaCppModel:
                 logprobs[: len(allowed)][allowed == 0] = -np.inf
                 logprobs[len(allowed) :] = -np.inf
             token = _choose(logprobs, temperature, generator)
-            if self._llama_cpp.llama_vocab_is_eog(self._vocabulary, token):
+            if self._vocabulary.ends(token):
                 yield None
                 return
             if matcher is not None and not matcher.consume_token(token):
@@ -213,7 +211,8 @@ class LlamaCppModel:
             if position + 1 < len(prompt) + room:
                 logprobs = self._decode([(token, position, 0, True)])[0]
                 self._cached.append(token)
-        if matcher is not None and (matcher.is_stopped() or matcher.is_accepting()):
+        # An answer that could still go on, such as a number, may have been cut.
+        if matcher is not None and matcher.is_stopped():
             yield None
 
     def _matcher(self, schema: dict[str, Any]) -> Any:
@@ -225,23 +224,34 @@ class LlamaCppModel:
                 "answers held to a schema need llguidance: run pip install 'llmrec[local]'"
             ) from error
         if self._grammar_tokenizer is None:
-            self._grammar_tokenizer = llguidance.llamacpp.lltokenizer_from_vocab(self._vocabulary)
+            self._grammar_tokenizer = llguidance.llamacpp.lltokenizer_from_vocab(self._vocabulary.raw)
         try:
-            grammar = llguidance.LLMatcher.grammar_from_json_schema(json.dumps(schema))
-        except ValueError as error:
+            grammar = llguidance.LLMatcher.grammar_from_json_schema(json.dumps(schema), defaults=JSON_STYLE)
+        except (TypeError, ValueError) as error:
             raise ModelError(f"the schema cannot be held to: {error}") from error
         matcher = llguidance.LLMatcher(self._grammar_tokenizer, grammar)
         if matcher.is_error():
-            raise ModelError(f"the schema cannot be held to: {matcher.get_error()}")
+            raise ModelError(f"the schema cannot be held to: {' '.join(matcher.get_error().split())}")
         return matcher
 
     def _tokens_of_prefix(self, prefix: str) -> list[int]:
-        tokens = bindings.tokenize(self._llama_cpp, self._vocabulary, prefix, special=False)
-        first = self._llama_cpp.llama_vocab_bos(self._vocabulary)
-        if first >= 0 and (not tokens or self._llama_cpp.llama_vocab_get_add_bos(self._vocabulary)):
-            tokens.insert(0, first)
+        tokens = self._vocabulary.tokenize(prefix)
+        if self._vocabulary.adds_first or (not tokens and self._vocabulary.first >= 0):
+            tokens.insert(0, self._vocabulary.first)
         if not tokens:
             raise ModelError("this model has no token to begin with: give a prefix that is not empty")
+        return tokens
+
+    def _tokens_of_conversation(self, messages: Sequence[Message]) -> list[int]:
+        vocabulary = self._vocabulary
+        tokens: list[int] = []
+        for text, special in conversation_parts(
+            self._template, messages, first_text=vocabulary.first_text, last_text=vocabulary.last_text
+        ):
+            tokens += vocabulary.tokenize(text, special=special, continued=bool(tokens))
+        # Some templates write the first token themselves, and others leave it to the vocabulary.
+        if vocabulary.adds_first and tokens[:1] != [vocabulary.first]:
+            tokens.insert(0, vocabulary.first)
         return tokens
 
     def _evaluate_prefix(self, tokens: list[int]) -> npt.NDArray[np.float32]:
@@ -306,8 +316,7 @@ class LlamaCppModel:
             self._batch.fill(part)
             code = self._llama_cpp.llama_decode(self._context, self._batch.raw)
             if code != 0:
-                self._llama_cpp.llama_memory_clear(self._memory, True)
-                self._cached = []
+                self._forget()
                 raise ModelError(
                     f"llama.cpp could not evaluate {len(part)} tokens (code {code}"
                     f"{'; ' + reason if (reason := self._log.take_errors()) else ''}): "
@@ -316,9 +325,19 @@ class LlamaCppModel:
             outputs = sum(wanted for *_, wanted in part)
             if outputs:
                 pointer = self._llama_cpp.llama_get_logits(self._context)
-                logits = np.ctypeslib.as_array(pointer, shape=(outputs, self._vocabulary_size))
+                logits = np.ctypeslib.as_array(pointer, shape=(outputs, self._vocabulary.size))
+                if np.isnan(logits).any():
+                    self._forget()
+                    raise ModelError(
+                        f"the model {self._name} computes no numbers: its file is damaged, or this llama.cpp "
+                        "does not compute it rightly; fetch it again, or update llama-cpp-python"
+                    )
                 results.append(_log_softmax(logits))
         return results[0] if len(results) == 1 else np.concatenate(results)
+
+    def _forget(self) -> None:
+        self._llama_cpp.llama_memory_clear(self._memory, True)
+        self._cached = []
 
     def _check_open(self) -> None:
         if not self._release.alive:
@@ -355,7 +374,7 @@ def _log_softmax(logits: FloatMatrix) -> FloatMatrix:
 
 
 def _choose(logprobs: npt.NDArray[np.float32], temperature: float, generator: np.random.Generator) -> int:
-    if temperature <= 0:
+    if temperature < LEAST_TEMPERATURE:
         return int(logprobs.argmax())
     # Gumbel's trick draws from the softmax without building it.
     noise = generator.gumbel(size=logprobs.shape).astype(np.float32)

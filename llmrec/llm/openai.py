@@ -32,7 +32,7 @@ from llmrec.llm.schemas import InexpressibleSchemaError
 logger = logging.getLogger(__name__)
 
 LADDER: tuple[StructuredSupport, ...] = ("json_schema", "json_object", "prompted")
-PROBE_TOKENS = 200
+PROBE_TOKENS = 100
 # For models that think before they answer.
 LONG_PROBE_TOKENS = 4000
 LEAST_LOGPROB = -9999.0
@@ -238,8 +238,7 @@ class OpenAIModel:
     def _score_one(self, lead: str, prefix: str, continuation: str) -> Score:
         if not continuation:
             return Score(logprob=0.0, tokens=0)
-        start = len(lead) + len(prefix)
-        found = self._echo(lead + prefix + continuation, start, len(lead))
+        found = self._echo(lead, prefix + continuation, len(prefix))
         if found is None:
             with self._probing:
                 self._traits.score_lead = None
@@ -254,12 +253,12 @@ class OpenAIModel:
             )
         return Score(logprob=sum(values), tokens=len(values))
 
-    def _echo(self, text: str, start: int, lead_length: int) -> list[float | None] | None:
+    def _echo(self, lead: str, text: str, start: int) -> list[float | None] | None:
         # One token more is asked for than needed: some servers take 0 for "without end".
         options = {"echo": True, "logprobs": 1, "max_tokens": 1, "temperature": 0.0}
-        answer = read_answer(EchoAnswer, self._client.complete(text, options), self._client.shown_url)
+        answer = read_answer(EchoAnswer, self._client.complete(lead + text, options), self._client.shown_url)
         self._count(answer.usage)
-        return answer.continuation_logprobs(text, start, lead_length)
+        return answer.continuation_logprobs(text, start)
 
     def _count(self, usage: Usage) -> Usage:
         with self._counting:

@@ -110,8 +110,8 @@ class EchoAnswer(_Answer):
 
     choices: tuple[_EchoChoice, ...]
 
-    def continuation_logprobs(self, prompt: str, start: int, lead_length: int) -> list[float | None] | None:
-        """The log-probabilities of the tokens of prompt[start:], None for a token that has none.
+    def continuation_logprobs(self, text: str, start: int) -> list[float | None] | None:
+        """The log-probabilities of the tokens of text[start:], None for a token that has none.
 
         Returns None when the server did not echo the prompt or gave no log-probabilities.
         """
@@ -121,7 +121,7 @@ class EchoAnswer(_Answer):
         generated = (self.tokens.completion_tokens or 0) if self.tokens else 0
         # The generated tokens stand last, but some servers count one that they do not list.
         for count in (len(echoed.tokens) - generated, len(echoed.tokens)):
-            inside = continuation_tokens(prompt, start, echoed.tokens[: max(0, count)], lead_length)
+            inside = continuation_tokens(text, start, echoed.tokens[: max(0, count)])
             if inside is not None:
                 break
         if inside is None or inside.stop > len(echoed.token_logprobs):

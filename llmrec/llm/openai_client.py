@@ -31,9 +31,9 @@ DEFAULT_BASE_URL = "https://api.openai.com/v1"
 DUMMY_KEY = "no-key"
 FIRST_WAIT = 0.5
 
-wait_exponentially = tenacity.wait_exponential_jitter(
-    initial=FIRST_WAIT, max=LONGEST_WAIT / 2, jitter=FIRST_WAIT
-)
+wait_exponentially = tenacity.wait_exponential(
+    multiplier=FIRST_WAIT, max=LONGEST_WAIT / 2
+) + tenacity.wait_random(0, FIRST_WAIT)
 
 
 class ServerClient:

@@ -22,8 +22,8 @@ CONTEXT_FIELDS = ("max_model_len", "context_length", "context_window", "max_cont
 
 Ask = Callable[[str, dict[str, Any] | None], str]
 """Asks a question under a response format; returns the answer's text."""
-Echo = Callable[[str, int, int], list[float | None] | None]
-"""Log-probabilities of the tokens of text[start:], where a lead of so many characters may stay unseen."""
+Echo = Callable[[str, str, int], list[float | None] | None]
+"""Log-probabilities of the tokens of text[start:], from a lead, the text after it, and the start."""
 
 
 class OpenQuestion(BaseModel):
@@ -121,7 +121,7 @@ def probe_score_lead(echo: Echo) -> tuple[str | None, str]:
     text = probes.alignment_text
     for lead in probes.leads:
         try:
-            found = echo(lead + text, len(lead) + len(text) * 2 // 3, len(lead))
+            found = echo(lead, text, len(text) * 2 // 3)
         except (RequestRefusedError, UnreadableAnswerError) as error:
             return None, str(error)
         if found is None:

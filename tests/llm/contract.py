@@ -44,7 +44,9 @@ class LanguageModelContract:
         return model
 
     def test_is_a_language_model_with_a_name_and_an_identity(self, model: LanguageModel) -> None:
-        assert isinstance(model, LanguageModel)
+        # Before Python 3.12, isinstance would ask for the properties' values, and a server for them.
+        for member in ("name", "fingerprint", "capabilities", "usage", "generate", "score", "close"):
+            assert hasattr(type(model), member)
         assert model.name.strip()
         assert model.fingerprint.strip()
         assert model.fingerprint == model.fingerprint
@@ -92,7 +94,7 @@ class LanguageModelContract:
         assert paris.logprob > spoon.logprob + 1
 
     def test_text_in_other_scripts_is_scored(self, model: LanguageModel) -> None:
-        scores = model.score("我喜欢看电影，尤其是", ["科幻片", "🎬 и фильмы"])
+        scores = model.score("我喜欢", ["电影", " кино 🎬"])
         assert all(math.isfinite(score.logprob) and score.logprob < 0 for score in scores)
         assert all(score.tokens >= 1 for score in scores)
 

@@ -24,13 +24,9 @@ def test_generated_tokens_are_left_out() -> None:
 
 
 def test_a_special_token_may_be_missing_or_listed_or_added() -> None:
-    prompt = "<|im_start|>The fox"
-    start = len("<|im_start|>The")
-    assert continuation_tokens(prompt, start, ["The", " fox"], len("<|im_start|>")) == range(1, 2)
-    assert continuation_tokens(prompt, start, ["<|im_start|>", "The", " fox"], len("<|im_start|>")) == range(
-        2, 3
-    )
-    assert continuation_tokens("The fox", 3, ["<s>", "The", " fox"]) == range(2, 3)
+    for special in ([], ["<|im_start|>"], ["<s>"], ["<", "|im", "_start", "|>"], [""]):
+        tokens = [*special, "The", " fox"]
+        assert continuation_tokens("The fox", 3, tokens) == range(len(tokens) - 1, len(tokens))
 
 
 def test_stand_ins_for_white_space_are_read() -> None:
