@@ -138,7 +138,7 @@ class Recommender:
         person = _one_person(given, user_id)
         self._report_progress("reading events")(0, len(given))
         kept, cleaning = clean_events(
-            given, self.catalog, self.settings, rows=report.rows if report is not None else None
+            given, self.catalog, self.settings, rows=(report.rows or None) if report is not None else None
         )
         self.store.save_events(kept)
         entries = tuple(build_history(person, kept, self.catalog, self.settings))
@@ -168,7 +168,7 @@ class Recommender:
         self,
         profile: InterestProfile,
         *,
-        candidates: Iterable[Item | str] | None = None,
+        candidates: Iterable[Item | Mapping[str, Any] | str] | None = None,
         k: int = 10,
         repeats: bool = False,
     ) -> Ranking:
@@ -230,7 +230,7 @@ class Recommender:
         self,
         profile: InterestProfile,
         *,
-        candidates: Iterable[Item | str] | None = None,
+        candidates: Iterable[Item | Mapping[str, Any] | str] | None = None,
         k: int = 10,
         repeats: bool = False,
     ) -> Ranking:
@@ -256,7 +256,12 @@ class Recommender:
         return language_of(texts)
 
     def _candidates(
-        self, profile: InterestProfile, candidates: Iterable[Item | str] | None, k: int, *, repeats: bool
+        self,
+        profile: InterestProfile,
+        candidates: Iterable[Item | Mapping[str, Any] | str] | None,
+        k: int,
+        *,
+        repeats: bool,
     ) -> tuple[list[Item], EventMatches]:
         if candidates is not None:
             items = self._named(candidates)
@@ -272,11 +277,13 @@ class Recommender:
         places = {item_id: at for at, item_id in enumerate(self.catalog)}
         return items, matches.only([places[item.id] for item in items])
 
-    def _named(self, candidates: Iterable[Item | str]) -> list[Item]:
+    def _named(self, candidates: Iterable[Item | Mapping[str, Any] | str]) -> list[Item]:
         items: dict[str, Item] = {}
-        for candidate in candidates:
+        for number, candidate in enumerate(candidates, start=1):
             if isinstance(candidate, Item):
                 item = candidate
+            elif isinstance(candidate, Mapping):
+                item = validate_record(Item, candidate, f"candidate {number}")
             elif candidate in self.catalog:
                 item = self.catalog[candidate]
             else:
@@ -365,7 +372,8 @@ def _settings(settings: Settings | None, options: dict[str, Any]) -> Settings:
 
 
 def _store_path(store: str | Path | None, settings: Settings) -> Path | None:
-    return Path(store).expanduser() if store is not None else settings.store
+    path = store if store is not None else settings.store
+    return Path(path).expanduser() if path is not None else None
 
 
 def _one_person(events: Sequence[Event], user_id: str | None) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import platformdirs
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from llmrec.errors import InputError
@@ -30,24 +30,43 @@ DEFAULT_ACTION_STRENGTHS: dict[str, float] = {
 """How much one action says about an interest, from -1 to 1; a rating or a review is scaled by its value."""
 
 
+def _from_home(path: Path) -> Path:
+    return path.expanduser() if path.parts[:1] == ("~",) else path
+
+
+UserPath = Annotated[Path, AfterValidator(_from_home)]
+"""A path whose ~ is the person's own folder, also where no shell has read it."""
+
+
 class FusionWeights(BaseModel):
     """How much each signal counts when they are summed into one score; they are normalised to sum to 1."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    model: float = Field(default=0.3, ge=0)
+    model: float = Field(default=0.4, ge=0)
     """The model's likelihood ratio, or its graded relevance."""
-    bm25: float = Field(default=0.4, ge=0)
+    bm25: float = Field(default=0.5, ge=0)
     """Words shared with the history."""
-    interests: float = Field(default=0.3, ge=0)
+    interests: float = Field(default=0.1, ge=0)
     """The weight of the person's interests that the item belongs to."""
+
+    @model_validator(mode="after")
+    def _one_counts(self) -> FusionWeights:
+        if not self.model + self.bm25 + self.interests > 0:
+            raise ValueError("one of the weights model, bm25 and interests must be above 0")
+        return self
 
 
 class Settings(BaseSettings):
     """What llmrec uses where no argument says otherwise; each field reads LLMREC_<FIELD>."""
 
     model_config = SettingsConfigDict(
-        env_prefix="LLMREC_", env_nested_delimiter="__", extra="ignore", validate_default=True
+        env_prefix="LLMREC_",
+        env_nested_delimiter="__",
+        env_ignore_empty=True,
+        extra="forbid",
+        validate_assignment=True,
+        validate_default=True,
     )
 
     model: str = "embedded"
@@ -57,13 +76,13 @@ class Settings(BaseSettings):
     `auto` takes what the model's capabilities allow."""
     language: Literal["auto", "en", "zh"] = "auto"
     """The language of labels, prompts and explanations; `auto` follows the person's own events."""
-    store: Path | None = None
+    store: UserPath | None = None
     """The SQLite file for events, profiles, rankings and model calls; None keeps them in memory."""
-    cache_dir: Path = Field(default_factory=lambda: Path(platformdirs.user_cache_dir("llmrec")))
+    cache_dir: UserPath = Field(default_factory=lambda: Path(platformdirs.user_cache_dir("llmrec")))
     """Where prepared model files lie."""
-    prompts: Path | None = None
+    prompts: UserPath | None = None
     """A folder of templates that come before the shipped ones of the same name."""
-    vocabulary: Path | None = None
+    vocabulary: UserPath | None = None
     """A file of interests to choose from, in place of the shipped one."""
     api_key: str | None = None
     """The key for an OpenAI-compatible server; OPENAI_API_KEY is read when this is absent."""
@@ -96,15 +115,26 @@ def load_settings(base: Settings | None = None, **options: Any) -> Settings:
 
     Raises InputError with one sentence that names the field and what is wrong with it.
     """
+    unknown = sorted(set(options) - set(Settings.model_fields))
+    if unknown:
+        raise InputError(
+            f"there is no setting {unknown[0]!r}: the settings are {', '.join(sorted(Settings.model_fields))}"
+        )
     try:
         if base is None:
             return Settings(**options)
-        return Settings.model_validate({**base.model_dump(), **options}) if options else base
+        # Made anew, the settings would take in the environment once more, and mix it into the mappings.
+        settings = base.model_copy()
+        for field, value in options.items():
+            setattr(settings, field, value)
+        return settings
     except ValidationError as error:
         fault = error.errors(include_url=False)[0]
-        field = ".".join(str(part) for part in fault["loc"])
-        raise InputError(
-            f"the setting {field} (LLMREC_{field.upper()}) is not usable: {fault['msg']}"
-        ) from error
+        place = [str(part) for part in fault["loc"]]
+        variable = "LLMREC_" + "__".join(place[:2] if place[0] == "fusion" else place[:1]).upper()
+        message = fault["msg"].removeprefix("Value error, ")
+        raise InputError(f"the setting {'.'.join(place)} ({variable}) is not usable: {message}") from error
     except SettingsError as error:
-        raise InputError(f"a setting in the environment is not usable: {error}") from error
+        raise InputError(
+            f"a setting in the environment is not usable: {error}; write a mapping as JSON"
+        ) from error

@@ -68,23 +68,34 @@ class Store:
         """
         self._path = path
         self._lock = threading.RLock()
-        self.model_calls = ModelCallCache(path)
-        """The answers of models, by the hash of the request."""
         try:
+            if path is not None:
+                path.parent.mkdir(parents=True, exist_ok=True)
             self._connection = sqlite3.connect(
                 str(path) if path is not None else ":memory:",
                 timeout=BUSY_SECONDS,
                 check_same_thread=False,
                 isolation_level=None,
             )
-            version = self._connection.execute("PRAGMA user_version").fetchone()[0]
-            if version > SCHEMA_VERSION:
-                raise StoreError(f"the store {path} was written by a newer llmrec: update llmrec")
-            self._connection.executescript(TABLES)
-            self._connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-        except sqlite3.Error as error:
-            self.model_calls.close()
+        except (OSError, sqlite3.Error) as error:
             raise self._unusable(error) from error
+        try:
+            self._check_version()
+            # It switches the file to a write-ahead log, which must come before other processes write.
+            self.model_calls = ModelCallCache(path, busy_seconds=BUSY_SECONDS)
+            """The answers of models, by the hash of the request."""
+            try:
+                self._connection.executescript(TABLES)
+                self._connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            except BaseException:
+                self.model_calls.close()
+                raise
+        except sqlite3.Error as error:
+            self._connection.close()
+            raise self._unusable(error) from error
+        except BaseException:
+            self._connection.close()
+            raise
 
     def save_events(self, events: Iterable[Event]) -> None:
         """Keep events in their order; those already kept stay as they are. Raises StoreError."""
@@ -184,6 +195,11 @@ class Store:
             except BaseException:
                 self._roll_back()
                 raise
+
+    def _check_version(self) -> None:
+        version = self._connection.execute("PRAGMA user_version").fetchone()[0]
+        if version > SCHEMA_VERSION:
+            raise StoreError(f"the store {self._path} was written by a newer llmrec: update llmrec")
 
     def _roll_back(self) -> None:
         with contextlib.suppress(sqlite3.Error):

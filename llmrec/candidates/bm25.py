@@ -14,8 +14,9 @@ from llmrec.behavior.events import Item
 
 Scores = npt.NDArray[np.float32]
 
-TOKEN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]+|[^\W_]+", re.UNICODE)
 CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
+# A Latin word or a number ends where Chinese begins, as in 小米14手机.
+TOKEN = re.compile(rf"{CJK.pattern}+|(?:(?!{CJK.pattern})[^\W_])+", re.UNICODE)
 MAX_TEXT = 20_000
 
 

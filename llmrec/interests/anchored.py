@@ -200,8 +200,12 @@ def _attribute_labels(subject: Subject, offer: Offer, root: str, probability: fl
 
 
 def slug(text: str) -> str:
-    """A text as the last part of an id: folded, with hyphens for all that is no letter or digit."""
-    return SLUG.sub("-", text.casefold()).strip("-") or "other"
+    """A text as the last part of an id: folded, with hyphens for all that is no letter or digit.
+
+    C, C++ and C# stay apart.
+    """
+    spelt = text.casefold().replace("+", "plus").replace("#", "sharp")
+    return SLUG.sub("-", spelt).strip("-") or "other"
 
 
 class Judge:
@@ -223,7 +227,9 @@ class Judge:
     def stands_out(
         self, subject: Subject, nodes: Sequence[VocabularyNode], above: Sequence[str]
     ) -> str | None:
-        """The one of several labels that the model prefers clearly, or None."""
+        """The one of several labels that the model prefers clearly, or None; a single one cannot stand out."""
+        if len(nodes) < 2:
+            return None
         preference = self._ratios(subject, nodes, tuple(above), PRIOR_EXPONENT)
         peak = max(preference.values())
         masses = {node_id: math.exp(nats - peak) for node_id, nats in preference.items()}

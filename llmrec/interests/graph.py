@@ -55,23 +55,24 @@ def from_graph(graph: InterestGraph) -> InterestHierarchy:
     Nodes and edges of other kinds are left out. Raises InputError when what is left is not a forest of
     interests with evidence.
     """
-    found = [(node, data) for node, data in graph.nodes(data=True) if data.get("kind") == INTEREST]
     try:
+        found = [(node, data) for node, data in graph.nodes(data=True) if data.get("kind") == INTEREST]
         interests = [
             _interest(graph, node, data) for node, data in sorted(found, key=lambda pair: pair[1]["order"])
         ]
         return InterestHierarchy(interests=tuple(interests))
     except KeyError as error:
-        raise InputError(
-            f"the graph is not a hierarchy of interests: {error} is missing on a node"
-        ) from error
+        fault = f"{error} is missing on a node or an edge"
     except ValidationError as error:
-        raise InputError(
-            f"the graph is not a hierarchy of interests: {describe_validation_error(error)}"
-        ) from error
+        fault = describe_validation_error(error)
+    except (AttributeError, IndexError, TypeError, ValueError) as error:
+        fault = f"its nodes, edges or their order are not as to_graph makes them ({error})"
+    raise InputError(f"the graph is not a hierarchy of interests: {fault}")
 
 
 def _interest(graph: InterestGraph, node: Any, data: dict[str, Any]) -> Interest:
+    if not isinstance(node, tuple) or node[:1] != (INTEREST,):
+        raise TypeError(f"the interest {node!r} is not named ({INTEREST!r}, id)")
     edges = list(graph.out_edges(node, data=True))
     parents = [target[1] for _, target, edge in edges if edge.get("kind") == BROADER]
     if len(parents) > 1:

@@ -8,6 +8,7 @@ from functools import partial
 from pydantic import BaseModel, Field
 
 from llmrec.behavior.events import HistoryEntry
+from llmrec.behavior.text import clean_text
 from llmrec.interests.anchored import slug
 from llmrec.interests.extraction import EventLabel, Extraction, ExtractionTools, PathStep
 from llmrec.interests.subjects import split_clauses
@@ -94,7 +95,7 @@ def _faults(answer: OpenAnswer, size: int) -> list[str]:
         wrong = [number for number in interest.events if not 1 <= number <= size]
         if wrong:
             faults.append(f"interests.{place}.events: there is no event {wrong[0]}, only 1 to {size}")
-        if any(not label.strip() or len(label) > MAX_LABEL for label in interest.path):
+        if any(not clean_text(label).strip() or len(label) > MAX_LABEL for label in interest.path):
             faults.append(f"interests.{place}.path: each label has 1 to {MAX_LABEL} characters")
     return faults
 
@@ -104,7 +105,7 @@ def _path(labels: Sequence[str], known: dict[str, str]) -> tuple[PathStep, ...]:
     steps: list[PathStep] = []
     for label in labels:
         step_id = "/".join([*(step.id.rsplit("/", 1)[-1] for step in steps), slug(label)])
-        steps.append(PathStep(step_id, known.setdefault(step_id, label.strip())))
+        steps.append(PathStep(step_id, known.setdefault(step_id, clean_text(label).strip())))
     return tuple(steps)
 
 
@@ -113,5 +114,8 @@ def _turned_away(entry: HistoryEntry, path: Sequence[PathStep]) -> bool:
     if entry.item is not None or not entry.event.text:
         return False
     clauses = split_clauses(entry.event.text)
-    about = [c for c in clauses if any(step.label.casefold() in c.text.casefold() for step in path)]
-    return any(clause.negative for clause in (about or (clauses if len(clauses) == 1 else [])))
+    for step in reversed(path):
+        about = [clause for clause in clauses if step.label.casefold() in clause.text.casefold()]
+        if about:
+            return all(clause.negative for clause in about)
+    return len(clauses) == 1 and clauses[0].negative

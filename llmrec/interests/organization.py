@@ -21,15 +21,16 @@ class _Node:
     parent: str | None
     level: int
     shares: dict[int, float] = field(default_factory=dict)
-    """The largest share of each event, by its place in the history."""
+    """The share of each event, by its place in the history."""
     signed: dict[int, float] = field(default_factory=dict)
 
 
 def organize(entries: Sequence[HistoryEntry], labels: Sequence[Sequence[EventLabel]]) -> InterestHierarchy:
     """Build the hierarchy from the labels of each event.
 
-    An event supports an interest and all broader ones, with the largest of its shares. With s the strength
-    of event e times its decay, and p its share in interest i:
+    An event supports an interest and all broader ones, with the largest of its shares; where it says yes and
+    no under the same broader interest, as a sentence can, the yes counts for that one. With s the strength of
+    event e times its decay, and p its share in interest i:
 
     - weight(i) = |sum of s p| / sum of |s|, both over events: the part of what the person did that is about
       the interest;
@@ -56,7 +57,8 @@ def _add(nodes: dict[str, _Node], index: int, entry: HistoryEntry, label: EventL
     weight = signed_weight(entry, label)
     for level, step in enumerate(label.path, start=1):
         node = nodes.setdefault(step.id, _Node(step.label, parent, level))
-        if label.share > node.shares.get(index, 0.0):
+        known = (node.signed.get(index, 0.0) > 0, node.shares.get(index, 0.0))
+        if (weight > 0, label.share) > known:
             node.shares[index] = label.share
             node.signed[index] = weight
         parent = step.id

@@ -11,7 +11,7 @@ from llmrec.interests.taxonomy import CJK_RUN
 
 LETTER = re.compile(r"[^\W\d_]", re.UNICODE)
 # What ends a sentence or turns it round, and what only goes on with a list.
-TURN = r"[.!?;\n。！？；]+|\bbut\b|但是|(?<!不)但(?!丁)|不过|可是|而是|而且"
+TURN = r"\.(?=\s|$)|[!?;\n。！？；]+|\bbut\b|但是|(?<!不)但(?!丁)|不过|可是|而是|而且"
 LIST = r"[,，、]+|\b(?:and|or|nor|also)\b|\b(?=(?:without|except|instead of|rather than)\b)|以及|还有|或者"
 CLAUSE_END = re.compile(rf"(?P<turn>{TURN})|{LIST}", re.IGNORECASE)
 # A sentence about oneself says no as well as yes; the words before the name tell which.

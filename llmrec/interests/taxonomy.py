@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -15,7 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from llmrec.behavior.events import describe_validation_error
 from llmrec.errors import InputError
 
-WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)?", re.UNICODE)
+# The signs belong to names such as C++ and C#.
+WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+|\+\+|#)?", re.UNICODE)
 CJK_RUN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]+")
 MAX_PHRASE_WORDS = 5
 MAX_PHRASE_CHARACTERS = 10
@@ -90,21 +91,20 @@ class Vocabulary:
                 raise InputError(
                     f"the vocabulary {path} cannot be read: give a file of JSON lines in UTF-8"
                 ) from error
-        nodes = []
-        for number, line in enumerate(text.splitlines(), start=1):
-            if not line.strip():
-                continue
-            try:
-                nodes.append(VocabularyNode.model_validate(json.loads(line)))
-            except json.JSONDecodeError as error:
-                raise InputError(
-                    f"line {number} of the vocabulary {path} is not JSON: {error.msg}"
-                ) from error
-            except ValidationError as error:
-                raise InputError(
-                    f"line {number} of the vocabulary {path}: {describe_validation_error(error)}"
-                ) from error
-        return cls(nodes)
+        reached = 0
+
+        def nodes() -> Iterator[VocabularyNode]:
+            nonlocal reached
+            for number, line in enumerate(text.split("\n"), start=1):
+                if line.strip():
+                    reached = number
+                    yield _read_node(line)
+
+        try:
+            return cls(nodes())
+        except InputError as error:
+            place = f", line {reached}" if reached else ""
+            raise InputError(f"the vocabulary {path or 'that is shipped'}{place}: {error}") from error
 
     def __len__(self) -> int:
         return len(self._nodes)
@@ -141,8 +141,14 @@ class Vocabulary:
         Where one name stands inside another, only the longer counts, unless both can be meant at once: an
         interest and a different aspect of the same area (Gree and air conditioners in 格力空调).
         """
-        found = [*self._word_mentions(text), *self._string_mentions(text)]
-        return [mention for mention in found if not any(self._overrides(longer, mention) for longer in found)]
+        found = sorted(
+            {*self._word_mentions(text), *self._string_mentions(text)},
+            key=lambda mention: (mention.begin, mention.end, mention.node_id),
+        )
+        kept: list[Mention] = []
+        for cluster in _clusters(found):
+            kept += [m for m in cluster if not any(self._overrides(longer, m) for longer in cluster)]
+        return kept
 
     def _overrides(self, longer: Mention, mention: Mention) -> bool:
         if longer.end - longer.begin <= mention.end - mention.begin:
@@ -162,12 +168,10 @@ class Vocabulary:
 
     def _index(self, name: str, node_id: str) -> None:
         folded = name.strip().casefold()
-        if CJK_RUN.search(folded):
-            if len(folded) >= MIN_PHRASE_CHARACTERS:
-                self._strings[folded].append(node_id)
-            return
         words = tuple(WORD.findall(folded))
-        if words and len(words) <= MAX_PHRASE_WORDS:
+        if CJK_RUN.search(folded):
+            self._strings[folded].append(node_id)
+        elif words:
             self._phrases[words].append(node_id)
 
     def _word_mentions(self, text: str) -> Iterator[Mention]:
@@ -189,3 +193,26 @@ class Vocabulary:
             for length in range(MIN_PHRASE_CHARACTERS, min(MAX_PHRASE_CHARACTERS, len(folded) - begin) + 1):
                 for node_id in self._strings.get(folded[begin : begin + length], ()):
                     yield Mention(node_id, begin, begin + length)
+
+
+def _read_node(line: str) -> VocabularyNode:
+    try:
+        return VocabularyNode.model_validate(json.loads(line))
+    except ValidationError as error:
+        raise InputError(describe_validation_error(error)) from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"it is not JSON ({error})") from error
+
+
+def _clusters(mentions: Sequence[Mention]) -> Iterator[list[Mention]]:
+    """Cut mentions, in the order of their places, where none reaches over."""
+    cluster: list[Mention] = []
+    reach = 0
+    for mention in mentions:
+        if cluster and mention.begin >= reach:
+            yield cluster
+            cluster = []
+        cluster.append(mention)
+        reach = max(reach, mention.end)
+    if cluster:
+        yield cluster

@@ -26,7 +26,7 @@ OPEN_ANSWERS_PARAMETERS = 3_000_000_000
 # Below this the likeliest token is all but certain, and dividing by less would overflow.
 LEAST_TEMPERATURE = 1e-3
 # Where any white space is allowed, a small model can write nothing else until its tokens are spent.
-JSON_STYLE = {"whitespace_pattern": r"[ \n\t]{0,24}"}
+JSON_WHITE_SPACE = r"[ \n\t]{1,64}"
 
 FloatMatrix = npt.NDArray[np.float32]
 
@@ -226,7 +226,9 @@ class LlamaCppModel:
         if self._grammar_tokenizer is None:
             self._grammar_tokenizer = llguidance.llamacpp.lltokenizer_from_vocab(self._vocabulary.raw)
         try:
-            grammar = llguidance.LLMatcher.grammar_from_json_schema(json.dumps(schema), defaults=JSON_STYLE)
+            grammar = llguidance.LLMatcher.grammar_from_json_schema(
+                json.dumps(schema), defaults={"whitespace_pattern": JSON_WHITE_SPACE}
+            )
         except (TypeError, ValueError) as error:
             raise ModelError(f"the schema cannot be held to: {error}") from error
         matcher = llguidance.LLMatcher(self._grammar_tokenizer, grammar)

@@ -35,20 +35,15 @@ class ModelKind(BaseModel):
 def open_model(specification: str, settings: Settings) -> LanguageModel:
     """Open the model a specification names. Raises ModelError when there is none or it does not load."""
     kind, _, rest = specification.partition(":")
-    if specification.endswith(".gguf") and not specification.startswith("llama-cpp:"):
-        kind, rest = "llama-cpp", specification
     openers: dict[str, Opener] = {"embedded": _embedded, "llama-cpp": _llama_cpp, "openai": _openai}
-    opener = openers.get(kind)
-    if opener is None:
-        for entry in entry_points(group=ENTRY_POINT_GROUP):
-            if entry.name == kind:
-                opener = entry.load()
-                break
-        else:
-            raise ModelError(
-                f"there is no model {specification!r}: write embedded, llama-cpp:PATH or openai:NAME@URL"
-            )
-    return opener(rest, settings)
+    opener = openers.get(kind) or _installed_opener(kind)
+    if opener is not None:
+        return opener(rest, settings)
+    if specification.lower().endswith(".gguf"):
+        return _llama_cpp(specification, settings)
+    raise ModelError(
+        f"there is no model {specification!r}: write embedded, llama-cpp:PATH or openai:NAME@URL"
+    )
 
 
 def model_kinds() -> list[ModelKind]:
@@ -91,6 +86,20 @@ def model_kinds() -> list[ModelKind]:
     return kinds
 
 
+def _installed_opener(kind: str) -> Opener | None:
+    for entry in entry_points(group=ENTRY_POINT_GROUP):
+        if entry.name == kind:
+            try:
+                opener: Opener = entry.load()
+            except (AttributeError, ImportError) as error:
+                raise ModelError(
+                    f"the package that provides the model {kind!r} ({entry.value}) cannot be loaded: "
+                    f"{error}; install it again"
+                ) from error
+            return opener
+    return None
+
+
 def _embedded(rest: str, settings: Settings) -> LanguageModel:
     from llmrec.llm.embedded import prepare_embedded_model
     from llmrec.llm.llama_cpp import LlamaCppModel
@@ -118,8 +127,10 @@ def _llama_cpp(rest: str, settings: Settings) -> LanguageModel:
 def _openai(rest: str, settings: Settings) -> LanguageModel:
     from llmrec.llm.openai import OpenAIModel
 
-    name, _, url = rest.partition("@")
-    if not name:
+    # A name may begin with an @, as @cf/meta/llama does.
+    at = rest.find("@", 1)
+    name, url = (rest[:at], rest[at + 1 :]) if at > 0 else (rest, "")
+    if not name or name.startswith("@http"):
         raise ModelError("openai: needs the name of a model: write openai:NAME or openai:NAME@URL")
     return OpenAIModel(
         name,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import re
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,14 @@ from llmrec.prompting.fence import fence_text
 
 SUFFIX = ".jinja"
 DEFAULT_LANGUAGE = "en"
+PART = re.compile(r"[\w-]+")
+
+
+Stamp = tuple[Path, int, int]
+"""A file, when it last changed (in nanoseconds), and its size in bytes."""
+
+# What a template can raise by what it says.
+TEMPLATE_FAULTS = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 
 
 class RenderedPrompt(BaseModel):
@@ -68,6 +78,7 @@ class PromptLibrary:
         for unfenced in ("safe", "escape", "e", "forceescape", "tojson", "urlize", "xmlattr"):
             del self._environment.filters[unfenced]
         self._environment.filters["fenced"] = _fenced
+        self._fingerprints: dict[str, tuple[dict[str, Stamp | None], str]] = {}
 
     def render(self, name: str, language: str = DEFAULT_LANGUAGE, **variables: Any) -> RenderedPrompt:
         """Render a template, in English where the language has none of its own.
@@ -83,9 +94,18 @@ class PromptLibrary:
                 f"the prompt template {error.filename or path} is broken in line {error.lineno}: "
                 f"{error.message}"
             ) from error
-        except (jinja2.TemplateError, TypeError, ValueError, ArithmeticError) as error:
+        except jinja2.TemplateNotFound as error:
             raise InputError(
-                f"the prompt template {self._location(path)} cannot be rendered: {error}"
+                f"the prompt template {self._location(path)} includes {str(error)!r}, which is not there"
+            ) from error
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(
+                f"the prompt template {self._location(path)}, or one it includes, cannot be read: "
+                "save it as UTF-8"
+            ) from error
+        except (jinja2.TemplateError, *TEMPLATE_FAULTS) as error:
+            raise InputError(
+                f"the prompt template {self._location(path)} cannot be rendered{_line_of(error)}: {error}"
             ) from error
         return RenderedPrompt(
             name=name, language=found_language, text=str(text), fingerprint=self._fingerprint(path)
@@ -99,14 +119,17 @@ class PromptLibrary:
         """Every template, by name."""
         languages: dict[str, list[str]] = {}
         for folder in self._folders:
-            for file in folder.rglob(f"*/*/*{SUFFIX}"):
-                stage, language, file_name = file.relative_to(folder).parts[-3:]
+            for file in folder.glob(f"*/*/*{SUFFIX}"):
+                stage, language, file_name = file.relative_to(folder).parts
+                if not all(PART.fullmatch(part) for part in (stage, language, file_name[: -len(SUFFIX)])):
+                    continue
                 known = languages.setdefault(f"{stage}/{file_name.removesuffix(SUFFIX)}", [])
                 if language not in known:
                     known.append(language)
         infos = []
         for name in sorted(languages):
-            path, _ = self._find(name, DEFAULT_LANGUAGE)
+            shown = DEFAULT_LANGUAGE if DEFAULT_LANGUAGE in languages[name] else min(languages[name])
+            path, _ = self._find(name, shown)
             location = self._location(path)
             infos.append(
                 PromptInfo(
@@ -121,14 +144,19 @@ class PromptLibrary:
 
     def _find(self, name: str, language: str) -> tuple[str, str]:
         stage, _, rest = name.partition("/")
-        for candidate in dict.fromkeys((language, DEFAULT_LANGUAGE)):
-            path = f"{stage}/{candidate}/{rest}{SUFFIX}"
-            if rest and any((folder / path).is_file() for folder in self._folders):
-                return path, candidate
+        # A name is no path: it can lead to no file outside the folders.
+        if all(PART.fullmatch(part) for part in (stage, rest, language)):
+            for candidate in dict.fromkeys((language, DEFAULT_LANGUAGE)):
+                path = f"{stage}/{candidate}/{rest}{SUFFIX}"
+                if any((folder / path).is_file() for folder in self._folders):
+                    return path, candidate
         raise InputError(f"there is no prompt named {name!r}: llmrec prompts list shows the names")
 
     def _location(self, path: str) -> Path:
-        return next(folder / path for folder in self._folders if (folder / path).is_file())
+        for folder in self._folders:
+            if (folder / path).is_file():
+                return folder / path
+        raise InputError(f"there is no prompt template {path} in {' or '.join(map(str, self._folders))}")
 
     def _source(self, path: str) -> str:
         location = self._location(path)
@@ -138,15 +166,34 @@ class PromptLibrary:
             raise InputError(f"the prompt template {location} cannot be read: save it as UTF-8") from error
 
     def _fingerprint(self, path: str) -> str:
+        stamps, fingerprint = self._fingerprints.get(path, ({}, ""))
+        if not stamps or any(self._stamp(name) != stamp for name, stamp in stamps.items()):
+            stamps, fingerprint = self._fingerprints[path] = self._read_with_includes(path)
+        return fingerprint
+
+    def _stamp(self, path: str) -> Stamp | None:
+        """Which file a template is and when it last changed; None when there is none."""
+        for folder in self._folders:
+            if ".." not in path and (folder / path).is_file():
+                status = (folder / path).stat()
+                return folder / path, status.st_mtime_ns, status.st_size
+        return None
+
+    def _read_with_includes(self, path: str) -> tuple[dict[str, Stamp | None], str]:
+        """The stamps of a template and of all it includes, and the hash of their sources."""
         digest = hashlib.sha256()
-        waiting, seen = [path], set[str]()
+        stamps: dict[str, Stamp | None] = {}
+        waiting = [path]
         while waiting:
             current = waiting.pop()
-            if current in seen:
+            if current in stamps:
                 continue
-            seen.add(current)
+            stamps[current] = self._stamp(current)
+            if stamps[current] is None:
+                # Rendering says so where it matters; an include may be allowed to be missing.
+                continue
             source = self._source(current)
-            digest.update(source.encode())
+            digest.update(f"{current} {len(source)}\n{source}".encode())
             try:
                 parsed = self._environment.parse(source)
             except jinja2.TemplateSyntaxError as error:
@@ -155,7 +202,7 @@ class PromptLibrary:
                     f"{error.message}"
                 ) from error
             waiting += sorted(found for found in jinja2.meta.find_referenced_templates(parsed) if found)
-        return digest.hexdigest()[:16]
+        return stamps, digest.hexdigest()[:16]
 
 
 def shipped_prompts() -> Path:
@@ -165,6 +212,13 @@ def shipped_prompts() -> Path:
         if folder.is_dir():
             return folder
     raise InputError("the shipped prompts are missing: install llmrec again")
+
+
+def _line_of(error: Exception) -> str:
+    lines = [
+        frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename.endswith(SUFFIX)
+    ]
+    return f" in line {lines[0]}" if lines else ""
 
 
 def _fenced(text: object, limit: int = 300) -> Markup:

@@ -12,8 +12,6 @@ from llmrec.llm.cache import naming_prompt
 from llmrec.prompting.templates import PromptLibrary, RenderedPrompt
 from llmrec.ranking.context import PersonContext, item_line
 
-# Dividing by a low power of the length keeps long titles from winning by their length alone.
-LENGTH_EXPONENT = 0.25
 CHUNK = 32
 NOBODY = PersonContext((), (), ())
 
@@ -26,7 +24,7 @@ def likelihood_ratios(
     items: Sequence[Item],
     progress: StageProgress,
 ) -> tuple[list[float], dict[str, str], list[str]]:
-    """Score each item by log P(item | person) - log P(item | nobody), over its tokens to the power 0.25.
+    """Score each item by log P(item | person) - log P(item | nobody).
 
     Items do not see each other. Where the history is longer than the model's context, its older half is left
     out, as often as it takes, and a note says so. Returns the values in nats, the fingerprints of the
@@ -50,7 +48,7 @@ def likelihood_ratios(
     neutral = _render(library, language, NOBODY)
     alone = _score(model, neutral, texts, lambda done: progress(len(texts) + done, 2 * len(texts)))
     values = [
-        (with_person.logprob - with_nobody.logprob) / max(with_person.tokens, 1) ** LENGTH_EXPONENT
+        with_person.logprob - with_nobody.logprob
         for with_person, with_nobody in zip(given, alone, strict=True)
     ]
     left_out = len(person.items) - len(shown.items) + len(person.words) - len(shown.words)

@@ -1,0 +1,1 @@
+"""The command line: one file a command, rendering and failures in files of their own."""

@@ -1,0 +1,63 @@
+"""How far the work is: a bar on standard error when that is a terminal, else one line a stage."""
+
+from __future__ import annotations
+
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
+
+from llmrec.cli.terminal import Terminal
+
+BAR_WIDTH = 24
+NARROW = 60
+
+
+class ProgressReport:
+    """Shows the stage that is going on; use it as a context manager around the work."""
+
+    def __init__(self, terminal: Terminal) -> None:
+        self._terminal = terminal
+        self._current = ""
+        self._bar = _bar(terminal.err) if terminal.err.is_terminal else None
+        self._task = self._bar.add_task("starting", total=None) if self._bar is not None else None
+
+    def __enter__(self) -> ProgressReport:
+        if self._bar is not None:
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def update(self, stage: str, done: int = 0, total: int | None = None) -> None:
+        """Say that a stage has `done` of `total` steps behind it; None for a total nobody knows."""
+        if self._bar is None or self._task is None:
+            if stage != self._current:
+                self._terminal.stage(stage)
+        elif stage != self._current:
+            self._bar.reset(self._task, description=stage, completed=done, total=total)
+        else:
+            self._bar.update(self._task, completed=done, total=total)
+        self._current = stage
+
+
+def _bar(console: Console) -> Progress:
+    columns = [SpinnerColumn(), TextColumn("{task.description}", markup=False)]
+    extra = [BarColumn(bar_width=BAR_WIDTH), MofNCompleteColumn(), TimeElapsedColumn()]
+    if console.width < NARROW:
+        extra = [MofNCompleteColumn()]
+    return Progress(*columns, *extra, console=console, transient=True)

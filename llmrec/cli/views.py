@@ -1,0 +1,166 @@
+"""What results look like to a reader: trees of interests, rankings, tables, at any width."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.rule import Rule
+from rich.table import Table
+from rich.text import Text
+
+from llmrec.cli.prose import Prose
+
+if TYPE_CHECKING:
+    from llmrec.interests.hierarchy import Interest, InterestHierarchy
+    from llmrec.ranking.types import RankedItem, Ranking
+
+# Below half a hundredth a weight is shown as 0.00 and tells a reader nothing.
+SMALLEST_WEIGHT = 0.005
+BAR_WIDTH = 12
+WIDE_ENOUGH_FOR_BARS = 70
+MINUS = "−"
+
+
+def plain(text: str, style: str = "") -> Text:
+    """A text from data, with nothing in it that a terminal would obey."""
+    from llmrec.behavior.text import clean_text
+
+    return Text(clean_text(text), style=style)
+
+
+def prose(text: str, style: str = "") -> Prose:
+    """A paragraph from data, with nothing in it that a terminal would obey."""
+    from llmrec.behavior.text import clean_text
+
+    return Prose(clean_text(text), style)
+
+
+def signed(number: float) -> str:
+    """A number with two digits and a true minus sign; what rounds to nothing has no sign."""
+    text = f"{abs(number):.2f}"
+    return f"{MINUS}{text}" if number < 0 and float(text) else text
+
+
+def plural(count: int, word: str) -> str:
+    """A count with its word, for example 1 event, 2 events."""
+    return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"
+
+
+def heading(title: str, subtitle: str = "") -> RenderableType:
+    """A rule with a name in it, and what it means below."""
+    rule = Rule(plain(title, "bold"), align="left", style="cyan")
+    return Group(rule, prose(subtitle)) if subtitle else rule
+
+
+def section(title: str) -> Text:
+    """The title of a part."""
+    return Text(title, style="bold cyan")
+
+
+def interests_view(
+    hierarchy: InterestHierarchy, console: Console, *, most: int | None = None
+) -> RenderableType:
+    """The tree with weights and numbers of supporting events.
+
+    With `most`, the heaviest interests and those above them are shown, and a last line says how many are
+    not. What the person turned away from stands in red with a minus sign.
+    """
+    if not len(hierarchy):
+        return Text("no interests were found", style="italic")
+    shown = heaviest(hierarchy, most) if most is not None else {interest.id for interest in hierarchy.walk()}
+    bars = console.width >= WIDE_ENOUGH_FOR_BARS
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
+    table.add_column("interest", overflow="fold")
+    table.add_column("weight", justify="right", no_wrap=True)
+    if bars:
+        table.add_column("", no_wrap=True)
+    table.add_column("events", justify="right", no_wrap=True)
+    for interest, guide in _lines(hierarchy, shown, None, ""):
+        turned_away = interest.polarity == "negative" and interest.weight >= SMALLEST_WEIGHT
+        style = "red" if turned_away else ("bold" if interest.parent_id is None else "")
+        weight = -interest.weight if interest.polarity == "negative" else interest.weight
+        table.add_row(
+            Text(guide, style="dim").append_text(plain(interest.label, style or "not dim")),
+            Text(signed(weight), style=style),
+            *([_bar(interest.weight, turned_away)] if bars else []),
+            Text(str(interest.support), style="dim"),
+        )
+    hidden = len(hierarchy) - len(shown)
+    if not hidden:
+        return table
+    return Group(table, Text(f"… and {plural(hidden, 'lighter interest')}", style="dim italic"))
+
+
+def heaviest(hierarchy: InterestHierarchy, most: int) -> set[str]:
+    """The ids of at most `most` interests: the heaviest, each with all above it."""
+    shown: set[str] = set()
+    for interest in sorted(hierarchy.interests, key=lambda interest: (-interest.weight, interest.id)):
+        if interest.weight < SMALLEST_WEIGHT:
+            break
+        needed: set[str] = set()
+        current: str | None = interest.id
+        while current is not None and current not in shown:
+            needed.add(current)
+            current = hierarchy[current].parent_id
+        if len(shown) + len(needed) <= most:
+            shown |= needed
+    return shown
+
+
+def _lines(
+    hierarchy: InterestHierarchy, shown: set[str], parent_id: str | None, indent: str
+) -> Iterable[tuple[Interest, str]]:
+    below = [interest for interest in hierarchy.children(parent_id) if interest.id in shown]
+    for interest in below:
+        last = interest is below[-1]
+        top = parent_id is None
+        yield interest, indent + ("" if top else "└─ " if last else "├─ ")
+        yield from _lines(hierarchy, shown, interest.id, indent + ("" if top else "   " if last else "│  "))
+
+
+def _bar(weight: float, turned_away: bool) -> Text:
+    filled = round(weight * BAR_WIDTH * 2)
+    bar = "━" * (filled // 2) + ("╸" if filled % 2 else "")
+    return Text(bar, style="red" if turned_away else "green")
+
+
+def ranking_view(ranking: Ranking) -> RenderableType:
+    """The items with their scores, and under each the line that says why."""
+    if not len(ranking):
+        return Text("nothing could be ranked", style="italic")
+    grid = Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
+    grid.add_column(justify="right", style="dim", no_wrap=True)
+    grid.add_column(justify="right", no_wrap=True)
+    grid.add_column(overflow="fold", ratio=1)
+    for ranked in ranking.items:
+        grid.add_row(str(ranked.rank), Text(signed(ranked.score), style="green"), _item_view(ranked))
+    return grid
+
+
+def _item_view(ranked: RankedItem) -> RenderableType:
+    title = plain(ranked.item.title, "bold")
+    kinds = dict.fromkeys([*filter(None, [ranked.item.domain]), *ranked.item.categories])
+    if kinds:
+        title.append("  ").append_text(plain(", ".join(kinds), "not bold cyan"))
+    return Group(title, prose(ranked.why)) if ranked.why else title
+
+
+def facts(rows: Sequence[tuple[str, str]]) -> RenderableType:
+    """Names with values, the values in a column of their own."""
+    grid = Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column(overflow="fold")
+    for name, value in rows:
+        grid.add_row(name, plain(value))
+    return grid
+
+
+def commands(rows: Sequence[tuple[str, str]]) -> RenderableType:
+    """Commands, each with its purpose beneath it, so that a command is never broken by a column."""
+    parts: list[RenderableType] = []
+    for command, purpose in rows:
+        parts += [Text(command, style="bold"), Padding(Text(purpose, style="dim"), (0, 0, 0, 2))]
+    return Group(*parts)

@@ -1,0 +1,53 @@
+"""A real llama.cpp model of a few hundred kB, for tests of the engine that need no knowledge."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from llmrec.llm.base import LanguageModel
+from tests.llm.tiny_gguf import write_tiny_gguf
+
+
+@pytest.fixture(scope="session")
+def tiny_gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pytest.importorskip("llama_cpp")
+    pytest.importorskip("gguf")
+    return write_tiny_gguf(tmp_path_factory.mktemp("tiny") / "tiny.gguf")
+
+
+@pytest.fixture(scope="session")
+def pieces_gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """With a vocabulary that puts a space before a text and wants a first token."""
+    pytest.importorskip("llama_cpp")
+    pytest.importorskip("gguf")
+    return write_tiny_gguf(tmp_path_factory.mktemp("tiny") / "pieces.gguf", tokenizer="pieces")
+
+
+@pytest.fixture
+def open_tiny(tiny_gguf: Path) -> Iterator[Callable[..., LanguageModel]]:
+    """Opens models that end with the test; takes a path and the options of LlamaCppModel."""
+    from llmrec.llm.llama_cpp import LlamaCppModel
+
+    models: list[LlamaCppModel] = []
+
+    def open_model(path: Path = tiny_gguf, **options: Any) -> LlamaCppModel:
+        models.append(LlamaCppModel(path, **{"threads": 1, **options}))
+        return models[-1]
+
+    yield open_model
+    for model in models:
+        model.close()
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tiny_gguf: Path) -> Iterator[LanguageModel]:
+    """One that tests only ask."""
+    from llmrec.llm.llama_cpp import LlamaCppModel
+
+    model = LlamaCppModel(tiny_gguf, threads=1)
+    yield model
+    model.close()

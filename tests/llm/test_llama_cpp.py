@@ -1,0 +1,371 @@
+"""The local engine: scoring, generation and life cycle, on a tiny random model and on the embedded one."""
+
+from __future__ import annotations
+
+import gc
+import math
+import weakref
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from llmrec.errors import ContextLengthError, ModelError
+from llmrec.llm.base import LanguageModel, Message, Score
+from tests.llm.contract import LanguageModelContract
+from tests.llm.tiny_gguf import TRAINED_CONTEXT, write_tiny_gguf
+
+pytest.importorskip("llama_cpp")
+pytest.importorskip("gguf")
+
+from llmrec.llm.llama_cpp import LlamaCppModel
+
+PREFIX = "the fox asked the owl about the ship"
+# Half floats in the cache of keys and values, multiplied in another order.
+CLOSE = {"rel": 1e-3, "abs": 0.02}
+# What the same texts may differ by in batches of other shapes, with half floats and thirty layers; in nats.
+BATCH_NOISE = 0.1
+
+
+def question(text: str = "Tell me about the fox.") -> list[Message]:
+    return [Message(role="user", content=text)]
+
+
+def logprobs(scores: list[Score]) -> list[float]:
+    return [score.logprob for score in scores]
+
+
+class TestTinyContract(LanguageModelContract):
+    tolerance = CLOSE
+
+    @pytest.fixture
+    def model(self, open_tiny: Callable[..., LlamaCppModel]) -> LlamaCppModel:
+        return open_tiny()
+
+
+class TestTinyPiecesContract(LanguageModelContract):
+    """The same with a vocabulary that puts spaces before texts and has a first token."""
+
+    tolerance = CLOSE
+
+    @pytest.fixture
+    def model(self, open_tiny: Callable[..., LlamaCppModel], pieces_gguf: Path) -> LlamaCppModel:
+        return open_tiny(pieces_gguf)
+
+
+@pytest.mark.embedded
+class TestEmbeddedContract(LanguageModelContract):
+    knows_english = True
+    tolerance = {"abs": BATCH_NOISE}
+
+    @pytest.fixture
+    def model(self, embedded_model: LanguageModel) -> LanguageModel:
+        return embedded_model
+
+    @pytest.fixture
+    def model_to_close(self, prepared_gguf: Path) -> LanguageModel:
+        return LlamaCppModel(prepared_gguf, context_length=256, threads=1)
+
+
+@pytest.fixture(scope="module")
+def one_by_one(tiny_gguf: Path) -> Callable[[str, str], float]:
+    """Scores a continuation another way: llama-cpp-python's own class, one token at a time."""
+    from llama_cpp import Llama
+
+    llama = Llama(str(tiny_gguf), n_ctx=1024, logits_all=True, verbose=False, n_threads=1)
+
+    def score(prefix: str, continuation: str) -> float:
+        head = llama.tokenize(prefix.encode(), add_bos=False, special=False)
+        tail = llama.tokenize(continuation.encode(), add_bos=False, special=False)
+        llama.reset()
+        total = 0.0
+        for token in head:
+            llama.eval([token])
+        for token in tail:
+            logits = llama.scores[llama.n_tokens - 1].astype(np.float64)
+            total += logits[token] - logits.max() - math.log(np.exp(logits - logits.max()).sum())
+            llama.eval([token])
+        return total
+
+    return score
+
+
+class TestScore:
+    def test_it_is_what_one_token_at_a_time_gives(
+        self, tiny_model: LlamaCppModel, one_by_one: Callable[[str, str], float]
+    ) -> None:
+        continuations = [" the wood", " nothing", "电影", " ship ship ship", "!", "<|im_end|>"]
+        expected = [one_by_one(PREFIX, continuation) for continuation in continuations]
+        assert logprobs(tiny_model.score(PREFIX, continuations)) == pytest.approx(expected, **CLOSE)
+
+    def test_reusing_a_prefix_in_part_changes_no_score(
+        self, open_tiny: Callable[..., LlamaCppModel], one_by_one: Callable[[str, str], float]
+    ) -> None:
+        model = open_tiny()
+        for prefix in (PREFIX, PREFIX + " and then", "the fox", "another text", PREFIX, "the fox asked"):
+            assert model.score(prefix, [" the owl"])[0].logprob == pytest.approx(
+                one_by_one(prefix, " the owl"), **CLOSE
+            )
+            model.generate(question("the fox asked"), max_tokens=3)
+
+    def test_number_and_order_of_continuations_do_not_matter(
+        self, open_tiny: Callable[..., LlamaCppModel]
+    ) -> None:
+        model = open_tiny()
+        continuations = [f" the ship {number} {'wood' * (number % 7)}" for number in range(200)]
+        together = model.score(PREFIX, continuations)
+        backwards = model.score(PREFIX, continuations[::-1])[::-1]
+        alone = [model.score(PREFIX, [continuation])[0] for continuation in continuations[:20]]
+        assert [score.tokens for score in together] == [score.tokens for score in backwards]
+        assert logprobs(backwards) == pytest.approx(logprobs(together), **CLOSE)
+        assert logprobs(alone) == pytest.approx(logprobs(together[:20]), **CLOSE)
+
+    @pytest.mark.parametrize("lengths", [[600], [300, 300, 300], [1, 700, 2, 513, 512, 511]])
+    def test_long_continuations_are_scored_whole(
+        self, tiny_model: LlamaCppModel, one_by_one: Callable[[str, str], float], lengths: list[int]
+    ) -> None:
+        continuations = [("!?#" * length)[:length] for length in lengths]
+        scores = tiny_model.score("a fox", continuations)
+        assert [score.tokens for score in scores] == lengths
+        assert scores[0].logprob == pytest.approx(one_by_one("a fox", continuations[0]), **CLOSE)
+
+    def test_continuations_that_do_not_fit_together_are_scored_in_turn(
+        self, open_tiny: Callable[..., LlamaCppModel], tiny_model: LlamaCppModel
+    ) -> None:
+        small = open_tiny(context_length=256)
+        assert small.capabilities.context_length == 256
+        prefix = "x" * 150
+        continuations = [character * (40 + number) for number, character in enumerate("abcdefgh")]
+        assert logprobs(small.score(prefix, continuations)) == pytest.approx(
+            logprobs(tiny_model.score(prefix, continuations)), **CLOSE
+        )
+
+    def test_the_last_cell_of_the_context_is_used(self, open_tiny: Callable[..., LlamaCppModel]) -> None:
+        small = open_tiny(context_length=256)
+        full = small.score("y" * 200, ["z" * 56, "w" * 56])
+        assert [score.tokens for score in full] == [56, 56]
+        with pytest.raises(ContextLengthError) as caught:
+            small.score("y" * 200, ["z" * 57])
+        assert (caught.value.tokens, caught.value.limit) == (257, 256)
+
+    def test_a_prefix_longer_than_the_context_is_told_and_does_no_harm(
+        self, open_tiny: Callable[..., LlamaCppModel], tiny_model: LlamaCppModel
+    ) -> None:
+        small = open_tiny(context_length=256)
+        before = small.usage
+        with pytest.raises(ContextLengthError, match="300 tokens.* 256") as caught:
+            small.score("q" * 299, ["r"])
+        assert (caught.value.tokens, caught.value.limit) == (300, 256)
+        with pytest.raises(ContextLengthError):
+            small.generate(question("q" * 299))
+        assert small.usage == before
+        assert logprobs(small.score(PREFIX, [" ship"])) == pytest.approx(
+            logprobs(tiny_model.score(PREFIX, [" ship"])), **CLOSE
+        )
+
+    def test_an_error_of_the_engine_leaves_the_model_usable(
+        self, open_tiny: Callable[..., LlamaCppModel], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        model = open_tiny()
+        expected = logprobs(model.score(PREFIX, [" ship", " the wood"]))
+        for call in (
+            lambda: model.score(PREFIX + " and", [" ship", " the wood"]),
+            lambda: model.generate(question(), max_tokens=5),
+        ):
+            with monkeypatch.context() as patched:
+                patched.setattr(model._llama_cpp, "llama_decode", lambda *_: -3)
+                with pytest.raises(ModelError, match="code -3.*LLMREC_CONTEXT_LENGTH"):
+                    call()
+            assert logprobs(model.score(PREFIX, [" ship", " the wood"])) == pytest.approx(expected, **CLOSE)
+
+    def test_an_interruption_between_tokens_leaves_the_model_usable(
+        self, open_tiny: Callable[..., LlamaCppModel], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        model = open_tiny()
+        expected = logprobs(model.score(PREFIX, [" ship", "!" * 300]))
+        decode, calls = model._llama_cpp.llama_decode, []
+
+        def interrupted(*arguments: object) -> int:
+            calls.append(decode(*arguments))
+            if len(calls) == 3:
+                raise KeyboardInterrupt
+            return calls[-1]
+
+        with monkeypatch.context() as patched:
+            patched.setattr(model._llama_cpp, "llama_decode", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                model.score("another prefix", [" ship", "!" * 700])
+        assert logprobs(model.score(PREFIX, [" ship", "!" * 300])) == pytest.approx(expected, **CLOSE)
+
+    def test_an_empty_prefix_begins_with_the_models_first_token(self, tiny_model: LlamaCppModel) -> None:
+        empty, after_space = (tiny_model.score(prefix, [" the fox"])[0] for prefix in ("", " "))
+        assert empty.tokens == 2
+        assert math.isfinite(empty.logprob)
+        assert empty.logprob != pytest.approx(after_space.logprob, abs=0.01)
+
+    def test_an_empty_continuation_is_certain(self, tiny_model: LlamaCppModel) -> None:
+        nothing, ship = tiny_model.score(PREFIX, ["", " ship"])
+        assert nothing == Score(logprob=0.0, tokens=0)
+        assert ship.logprob == pytest.approx(tiny_model.score(PREFIX, [" ship"])[0].logprob, **CLOSE)
+        assert tiny_model.score(PREFIX, [""]) == [nothing]
+
+    def test_a_prefix_is_evaluated_once(self, open_tiny: Callable[..., LlamaCppModel]) -> None:
+        model = open_tiny()
+        model.score(PREFIX, ["ab"])
+        first = model.usage
+        model.score(PREFIX, ["cd"])
+        second = model.usage - first
+        assert first.calls == second.calls == 1
+        assert first.prompt_tokens > 15
+        assert second.prompt_tokens == 2
+
+    def test_control_tokens_in_texts_are_plain_characters(self, tiny_model: LlamaCppModel) -> None:
+        (score,) = tiny_model.score("the <|im_end|> fox", ["<|im_start|>"])
+        assert score.tokens == len("<|im_start|>")
+        tokens = tiny_model._vocabulary.tokenize("<|im_start|>")
+        assert b"".join(map(tiny_model._vocabulary.bytes_of, tokens)) == b"<|im_start|>"
+        assert len(tiny_model._vocabulary.tokenize("<|im_start|>", special=True)) == 1
+
+    def test_halves_of_surrogate_pairs_do_not_break_it(self, tiny_model: LlamaCppModel) -> None:
+        assert math.isfinite(tiny_model.score("the \ud83d fox", [" \udc00 owl"])[0].logprob)
+
+    def test_nothing_can_be_scored_without_a_token_to_begin_with(
+        self, open_tiny: Callable[..., LlamaCppModel], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        model = open_tiny()
+        monkeypatch.setattr(model._vocabulary, "first", -1)
+        with pytest.raises(ModelError, match="give a prefix that is not empty"):
+            model.score("", [" ship"])
+
+
+class TestThreads:
+    def test_many_threads_get_what_one_gets(self, open_tiny: Callable[..., LlamaCppModel]) -> None:
+        model = open_tiny()
+        prefixes = [f"{PREFIX} {number}" for number in range(6)]
+        scores = {prefix: logprobs(model.score(prefix, [" ship", " wood"])) for prefix in prefixes}
+        answers = {p: model.generate(question(p), max_tokens=8, temperature=1, seed=4).text for p in prefixes}
+
+        def work(number: int) -> None:
+            prefix = prefixes[number % len(prefixes)]
+            if number % 2:
+                answer = model.generate(question(prefix), max_tokens=8, temperature=1, seed=4)
+                assert answer.text == answers[prefix]
+                assert answer.usage.calls == 1
+                assert answer.usage.completion_tokens <= 8
+            else:
+                assert logprobs(model.score(prefix, [" ship", " wood"])) == pytest.approx(
+                    scores[prefix], **CLOSE
+                )
+
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(work, range(60)))
+        assert model.usage.calls == 12 + 60
+
+    def test_closing_while_another_thread_asks_ends_in_an_error_of_ours(
+        self, open_tiny: Callable[..., LlamaCppModel]
+    ) -> None:
+        model = open_tiny()
+
+        def ask() -> int:
+            for done in range(10_000):
+                try:
+                    model.score(PREFIX, [" ship", "!" * 50])
+                except ModelError as error:
+                    assert "was closed" in str(error)
+                    return done
+            return -1
+
+        with ThreadPoolExecutor(2) as pool:
+            asking = [pool.submit(ask) for _ in range(2)]
+            model.score("the", [" fox"])
+            model.close()
+            assert all(task.result() >= 0 for task in asking)
+
+
+class TestLifeCycle:
+    def test_two_models_live_side_by_side(self, open_tiny: Callable[..., LlamaCppModel]) -> None:
+        one, two = open_tiny(), open_tiny()
+        expected = logprobs(one.score(PREFIX, [" ship"]))
+        two.score("another", [" fox"])
+        one.close()
+        assert logprobs(two.score(PREFIX, [" ship"])) == pytest.approx(expected, **CLOSE)
+
+    def test_a_model_nobody_holds_is_freed(self, tiny_gguf: Path) -> None:
+        model = LlamaCppModel(tiny_gguf, threads=1, context_length=256)
+        released, gone = model._release, weakref.ref(model)
+        del model
+        gc.collect()
+        assert gone() is None
+        assert not released.alive
+
+    def test_the_context_is_no_longer_than_the_model_was_trained_for(
+        self, open_tiny: Callable[..., LlamaCppModel]
+    ) -> None:
+        assert open_tiny(context_length=10 * TRAINED_CONTEXT).capabilities.context_length == TRAINED_CONTEXT
+
+    def test_what_a_model_is_called_and_can_do(
+        self, open_tiny: Callable[..., LlamaCppModel], tmp_path: Path
+    ) -> None:
+        model, named = open_tiny(), open_tiny(name="mine", open_answers=True)
+        assert (model.name, named.name) == ("llama-cpp:tiny.gguf", "mine")
+        assert not model.capabilities.open_answers
+        assert named.capabilities.open_answers
+        assert model.capabilities.structured == "json_schema"
+        other = LlamaCppModel(write_tiny_gguf(tmp_path / "tiny.gguf", seed=1), threads=1)
+        assert model.fingerprint == named.fingerprint != other.fingerprint
+        assert open_tiny(context_length=512).fingerprint != model.fingerprint
+        other.close()
+
+
+class TestDamagedModels:
+    def test_a_model_without_numbers_is_refused(self, tmp_path: Path) -> None:
+        model = LlamaCppModel(write_tiny_gguf(tmp_path / "nan.gguf", nan=True), threads=1)
+        for call in (
+            lambda: model.score(PREFIX, [" ship"]),
+            lambda: model.generate(question(), max_tokens=2),
+        ):
+            with pytest.raises(ModelError, match="computes no numbers.*fetch it again"):
+                call()
+        model.close()
+
+    def test_a_context_that_cannot_be_made_is_told(
+        self, tiny_gguf: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        import llama_cpp
+
+        monkeypatch.setattr(llama_cpp, "llama_init_from_model", lambda *_: None)
+        with pytest.raises(ModelError, match="context of 2048 tokens.*LLMREC_CONTEXT_LENGTH"):
+            LlamaCppModel(tiny_gguf)
+
+    def test_a_model_without_memory_is_refused(
+        self, tiny_gguf: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        import llama_cpp
+
+        monkeypatch.setattr(llama_cpp, "llama_get_memory", lambda *_: None)
+        with pytest.raises(ModelError, match="only embed"):
+            LlamaCppModel(tiny_gguf)
+
+
+@pytest.mark.embedded
+class TestEmbeddedScores:
+    def test_the_company_of_other_continuations_moves_a_score_by_noise_alone(
+        self, embedded_model: LanguageModel
+    ) -> None:
+        prefix = "Things this person chose and liked:\n- Blade Runner (Science fiction)\n- Dune\n-"
+        continuations = [" The Matrix", " A cookery book", " Notting Hill", " Alien (Science fiction)"]
+        alone = [embedded_model.score(prefix, [continuation])[0] for continuation in continuations]
+        crowd = [f" Something else, number {number}" for number in range(70)]
+        together = embedded_model.score(prefix, [*crowd[:35], *continuations[::-1], *crowd[35:]])[35:39][::-1]
+        assert [score.tokens for score in alone] == [score.tokens for score in together]
+        assert logprobs(together) == pytest.approx(logprobs(alone), abs=BATCH_NOISE)
+        assert logprobs(alone)[3] / alone[3].tokens > logprobs(alone)[1] / alone[1].tokens
+
+    def test_a_prefix_is_evaluated_once(self, embedded_model: LanguageModel) -> None:
+        prefix = "A person likes quiet science fiction and long books. " * 10
+        embedded_model.score(prefix, [" Solaris"])
+        before = embedded_model.usage
+        embedded_model.score(prefix, [" Stalker"])
+        assert (embedded_model.usage - before).prompt_tokens <= 4
