@@ -1,12 +1,18 @@
 """Recommend with a language model: from a person's events to explained recommendations."""
 
-from llmrec.behavior.events import Catalog, Event, Item
-from llmrec.errors import LlmrecError
-from llmrec.interests.profile import InterestProfile
-from llmrec.ranking.types import RankedItem, Ranking
-from llmrec.recommender import Recommender
-from llmrec.settings import Settings
-from llmrec.store import Store
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from llmrec.behavior.events import Catalog, Event, Item
+    from llmrec.errors import LlmrecError
+    from llmrec.interests.profile import InterestProfile
+    from llmrec.ranking.types import RankedItem, Ranking
+    from llmrec.recommender import Recommender
+    from llmrec.settings import Settings
+    from llmrec.store import Store
 
 __all__ = [
     "Catalog",
@@ -22,3 +28,28 @@ __all__ = [
 ]
 
 __version__ = "0.1.0"
+
+# Each name is imported when it is first used, so that `llmrec --help` need not wait for numpy and networkx.
+_HOMES = {
+    "Catalog": "llmrec.behavior.events",
+    "Event": "llmrec.behavior.events",
+    "InterestProfile": "llmrec.interests.profile",
+    "Item": "llmrec.behavior.events",
+    "LlmrecError": "llmrec.errors",
+    "RankedItem": "llmrec.ranking.types",
+    "Ranking": "llmrec.ranking.types",
+    "Recommender": "llmrec.recommender",
+    "Settings": "llmrec.settings",
+    "Store": "llmrec.store",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(_HOMES[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -299,14 +299,14 @@ class Recommender:
     ) -> tuple[dict[str, list[float]], dict[str, str], list[str]]:
         if not items or not profile.entries:
             return {}, {}, []
-        person = person_context(profile)
+        can = self.model.capabilities
+        person = person_context(profile, whole_sentences=not can.score)
         signals: dict[str, list[float]] = {
             "bm25": [float(value) for value in matches.totals],
             "interests": [_sum(self._matcher.contributions(profile.hierarchy, item)) for item in items],
         }
         if not (person.items or person.words or person.interests):
             return signals, {}, ["the person liked nothing so far, so the model was not asked"]
-        can = self.model.capabilities
         ask = likelihood_ratios if can.score else relevance_grades
         values, prompts, notes = ask(
             self.model,

@@ -84,7 +84,7 @@ class Settings(BaseSettings):
     """A folder of templates that come before the shipped ones of the same name."""
     vocabulary: UserPath | None = None
     """A file of interests to choose from, in place of the shipped one."""
-    api_key: str | None = None
+    api_key: str | None = Field(default=None, repr=False)
     """The key for an OpenAI-compatible server; OPENAI_API_KEY is read when this is absent."""
     context_length: int = Field(default=4096, ge=256)
     """Longest prefix and continuation of a local model, in tokens."""

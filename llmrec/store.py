@@ -217,8 +217,8 @@ class Store:
             return kind.model_validate_json(text)
         except ValidationError as error:
             raise StoreError(
-                f"the store at {self._path or 'memory'} holds a {kind.__name__} that this llmrec cannot "
-                "read: use the llmrec that wrote it, or another file"
+                f"the store at {self._path or 'memory'} holds a record ({kind.__name__}) that this llmrec "
+                "cannot read: use the llmrec that wrote it, or another file"
             ) from error
 
     def _unusable(self, error: Exception) -> StoreError:

@@ -85,7 +85,8 @@ def openai_server(embedded_gguf: Path, tmp_path_factory: pytest.TempPathFactory)
         command += [f"--{name}", str(value)]
     log = tmp_path_factory.mktemp("server") / "log.txt"
     with log.open("wb") as output:
-        server = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+        environment = {**os.environ, "OMP_WAIT_POLICY": "PASSIVE"}
+        server = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=environment)
         try:
             base_url = f"http://127.0.0.1:{port}/v1"
             _wait_until_it_answers(server, base_url, log)

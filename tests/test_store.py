@@ -42,9 +42,7 @@ def test_events_come_back_in_their_order_and_only_once(tmp_path: Path) -> None:
     again.close()
 
 
-def test_profiles_have_versions_and_equal_ones_are_kept_once(
-    tmp_path: Path, profile: InterestProfile
-) -> None:
+def test_profiles_have_versions_and_equal_ones_are_one(tmp_path: Path, profile: InterestProfile) -> None:
     path = tmp_path / "store.db"
     store = Store(path)
     assert store.profile("xiaoyu") is None
@@ -195,7 +193,7 @@ def test_a_record_of_another_version_is_named(tmp_path: Path, profile: InterestP
     store = Store(tmp_path / "store.db")
     store.save_profile(profile)
     store._connection.execute("UPDATE profiles SET profile = '{\"mood\": 1}'")
-    with pytest.raises(StoreError, match="holds a InterestProfile that this llmrec cannot read"):
+    with pytest.raises(StoreError, match=r"InterestProfile\) that this llmrec cannot read"):
         store.profile("ana")
     store.close()
 

@@ -8,6 +8,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -16,6 +17,8 @@ import llmrec
 from llmrec.cli import models, prompts
 from llmrec.cli.demo import demo
 from llmrec.cli.failures import DONE, FAILED, INTERRUPTED, WRONG_USAGE, ReaderGoneError, UsageError
+from llmrec.cli.interrupts import no_interrupt_lost
+from llmrec.cli.options import show_help_without_command
 from llmrec.cli.profile import profile
 from llmrec.cli.recommend import recommend
 from llmrec.cli.terminal import PROGRAM, Terminal, silence_output
@@ -29,6 +32,8 @@ _TyperUsageError: type[Exception] = typer.BadParameter.__bases__[0]
 
 app = typer.Typer(
     name=PROGRAM,
+    # The panels of the other modes cut the names of options short on narrow terminals.
+    rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog=(
         "Every setting can be given as a variable: LLMREC_MODEL, LLMREC_STORE, LLMREC_THREADS and so on. "
@@ -37,11 +42,11 @@ app = typer.Typer(
         "a file that cannot be; 130 stopped with Ctrl-C."
     ),
 )
-app.command()(demo)
-app.command()(profile)
-app.command()(recommend)
-app.add_typer(models.app, name="models")
-app.add_typer(prompts.app, name="prompts")
+app.command(short_help="See it work on six people.")(demo)
+app.command(short_help="Find interests in events.")(profile)
+app.command(short_help="Rank items, and say why.")(recommend)
+app.add_typer(models.app, name="models", short_help="List models, and check one.")
+app.add_typer(prompts.app, name="prompts", short_help="Read and render the prompts.")
 
 
 def _print_version(wanted: bool) -> None:
@@ -61,23 +66,22 @@ def _llmrec(
     ] = False,
 ) -> None:
     """Recommend with a language model: from a person's events to explained recommendations."""
-    if context.invoked_subcommand is None:
-        typer.echo(context.get_help().rstrip())
-        raise typer.Exit(WRONG_USAGE)
+    show_help_without_command(context)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program and return its exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug, given = _take_debug(given)
-    if not debug and not sys.warnoptions:
-        warnings.simplefilter("ignore")
+    _replace_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         # A letter that the terminal cannot show is no reason to fail.
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
     terminal = Terminal(debug=debug)
-    with terminal.showing_warnings():
+    with warnings.catch_warnings(), terminal.showing_warnings(), no_interrupt_lost():
+        if not debug and not sys.warnoptions:
+            warnings.simplefilter("ignore")
         code = _run(terminal, given)
     return _flushed(terminal, code)
 
@@ -128,7 +132,7 @@ def _usage_sentence(error: Any) -> str:
     """What typer found wrong, and where to read about it."""
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else PROGRAM
-    message = str(error.format_message()).strip().rstrip(".")
+    message = str(error.format_message()).replace("Value error, ", "").strip().rstrip(".")
     return f"{message[:1].lower()}{message[1:]}: {path} --help shows how to call it"
 
 
@@ -138,6 +142,14 @@ def _take_debug(arguments: list[str]) -> tuple[bool, list[str]]:
     end = arguments.index("--") if "--" in arguments else len(arguments)
     left = [argument for argument in arguments[:end] if argument != DEBUG_OPTION]
     return asked or len(left) < end, left + arguments[end:]
+
+
+def _replace_closed_streams() -> None:
+    """Give Python the streams it lacks where the shell closed them (`>&-`)."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            nowhere = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - until the process ends
+            setattr(sys, name, nowhere)
 
 
 def _flushed(terminal: Terminal, code: int) -> int:

@@ -12,7 +12,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from llmrec.cli.failures import FAILED, in_options
-from llmrec.cli.options import JsonOption, ModelOption, StrategyOption
+from llmrec.cli.options import JsonOption, ModelOption, StrategyOption, show_help_without_command
 from llmrec.cli.progress import ProgressReport
 from llmrec.cli.terminal import Terminal
 
@@ -22,7 +22,11 @@ if TYPE_CHECKING:
     from llmrec.llm.registry import ModelKind
     from llmrec.settings import Settings
 
-app = typer.Typer(no_args_is_help=True, help="See which models there are, and check that one can serve.")
+app = typer.Typer(
+    invoke_without_command=True,
+    callback=show_help_without_command,
+    help="See which models there are, and check that one can serve.",
+)
 
 PREFIX = "The capital of France is"
 RIGHT, WRONG = " Paris", " purple"
@@ -137,7 +141,7 @@ def _trials(model: LanguageModel, tell: Callable[[str], object]) -> list[ModelTr
     can = model.capabilities
     trials: list[tuple[str, bool, Callable[[LanguageModel], ModelTrial]]] = [
         ("scoring", can.score, _try_scoring),
-        ("an answer held to a schema", can.generate and can.structured != "none", _try_schema),
+        ("schema answer", can.generate and can.structured != "none", _try_schema),
         ("generation", can.generate, _try_generation),
     ]
     results = []
@@ -199,9 +203,9 @@ def _try_schema(model: LanguageModel) -> ModelTrial:
     except ValueError:
         valid = False
     if valid:
-        return ModelTrial(name="an answer held to a schema", passed=True, detail=text)
+        return ModelTrial(name="schema answer", passed=True, detail=text)
     advice = f"{text[:80]!r} is not what was asked for: use the anchored strategy, or a larger model"
-    return ModelTrial(name="an answer held to a schema", passed=False, detail=advice)
+    return ModelTrial(name="schema answer", passed=False, detail=advice)
 
 
 def _try_generation(model: LanguageModel) -> ModelTrial:
@@ -232,7 +236,6 @@ def _show_report(terminal: Terminal, report: ModelReport) -> None:
     rows = []
     can = report.capabilities
     if report.fingerprint is not None and can is not None:
-        answers = "can be trusted" if can.open_answers else "cannot be trusted"
         rows = [
             ("fingerprint", report.fingerprint),
             ("opened in", f"{report.opening_seconds or 0:.1f} s"),
@@ -241,7 +244,7 @@ def _show_report(terminal: Terminal, report: ModelReport) -> None:
             ("scores", "yes" if can.score else "no"),
             ("generates", "yes" if can.generate else "no"),
             ("schemas", can.structured),
-            ("free answers", answers),
+            ("open answers", "trusted" if can.open_answers else "not trusted"),
             ("strategy", report.strategy or "none"),
         ]
     for trial in report.trials:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from llmrec.cli.failures import UsageError
+from llmrec.cli.failures import WRONG_USAGE, UsageError
 
 
 class StrategyChoice(str, Enum):
@@ -40,6 +40,8 @@ class FormatChoice(str, Enum):
     movielens = "movielens"
 
 
+FORMATS = ", ".join(choice.value for choice in FormatChoice)
+
 JsonOption = Annotated[bool, typer.Option("--json", help="Write one JSON document instead.")]
 ModelOption = Annotated[
     str | None,
@@ -56,7 +58,10 @@ LanguageOption = Annotated[
 StoreOption = Annotated[
     str | None,
     typer.Option(
-        "--store", metavar="PATH", help="The SQLite file that keeps what was found; :memory: keeps nothing."
+        "--store",
+        metavar="PATH",
+        help="The SQLite file that keeps events, profiles and answers; else one in your data folder; "
+        ":memory: keeps nothing.",
     ),
 ]
 VocabularyOption = Annotated[
@@ -72,7 +77,8 @@ CatalogOption = Annotated[
     typer.Option("--catalog", metavar="ITEMS", help="The file of items that events are about, or -."),
 ]
 FormatOption = Annotated[
-    FormatChoice | None, typer.Option("--format", help="Of the events, where the name does not tell.")
+    FormatChoice | None,
+    typer.Option("--format", metavar="FORMAT", help=f"Of the events; else by the name: {FORMATS}."),
 ]
 ColumnOption = Annotated[
     list[str] | None,
@@ -83,13 +89,21 @@ ColumnOption = Annotated[
     ),
 ]
 CatalogFormatOption = Annotated[
-    FormatChoice | None, typer.Option("--catalog-format", help="Of the items, as --format.")
+    FormatChoice | None,
+    typer.Option("--catalog-format", metavar="FORMAT", help="As --format, for the items."),
 ]
 CatalogColumnOption = Annotated[
     list[str] | None,
     typer.Option("--catalog-column", metavar="FIELD=COLUMN", help="As --column, for the items."),
 ]
 LimitOption = Annotated[int, typer.Option("-k", "--k", min=1, help="How many items to recommend.")]
+
+
+def show_help_without_command(context: typer.Context) -> None:
+    """Print the help of a group that was called without a command; that is wrong usage."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help().rstrip())
+        raise typer.Exit(WRONG_USAGE)
 
 
 def columns_from(pairs: Iterable[str], known: Iterable[str], option: str) -> dict[str, str]:

@@ -44,10 +44,12 @@ def tell_ranking(terminal: Terminal, ranking: Ranking) -> None:
 
 def profile_view(terminal: Terminal, profile: InterestProfile) -> Sequence[RenderableType]:
     """A profile in full: every interest, and how it was found."""
-    count = plural(len(profile.entries), "event")
-    found = f"{count} read, {plural(len(profile.hierarchy), 'interest')} found in {profile.seconds:.1f} s"
+    found = "no event could be used"
+    if profile.entries:
+        count, interests = plural(len(profile.entries), "event"), plural(len(profile.hierarchy), "interest")
+        found = f"{count}, {interests}; found in {profile.seconds:.1f} s, strategy {profile.strategy}"
     return (
-        heading(profile.user_id, f"{found} ({profile.strategy} strategy)"),
+        heading(profile.user_id, found),
         Text(),
         interests_view(profile.hierarchy, terminal.out),
         Text(),

@@ -7,8 +7,8 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import (
     BarColumn,
-    MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     SpinnerColumn,
     TextColumn,
     TimeElapsedColumn,
@@ -27,7 +27,7 @@ class ProgressReport:
         self._terminal = terminal
         self._current = ""
         self._bar = _bar(terminal.err) if terminal.err.is_terminal else None
-        self._task = self._bar.add_task("starting", total=None) if self._bar is not None else None
+        self._task = self._bar.add_task("starting", total=None, count="") if self._bar is not None else None
 
     def __enter__(self) -> ProgressReport:
         if self._bar is not None:
@@ -48,16 +48,19 @@ class ProgressReport:
         if self._bar is None or self._task is None:
             if stage != self._current:
                 self._terminal.stage(stage)
-        elif stage != self._current:
-            self._bar.reset(self._task, description=stage, completed=done, total=total)
         else:
-            self._bar.update(self._task, completed=done, total=total)
+            if stage != self._current:
+                self._bar.reset(self._task, description=stage)
+            count = "" if total is None else f"{done}/{total}"
+            self._bar.update(self._task, completed=done, total=total, count=count)
         self._current = stage
 
 
 def _bar(console: Console) -> Progress:
-    columns = [SpinnerColumn(), TextColumn("{task.description}", markup=False)]
-    extra = [BarColumn(bar_width=BAR_WIDTH), MofNCompleteColumn(), TimeElapsedColumn()]
-    if console.width < NARROW:
-        extra = [MofNCompleteColumn()]
-    return Progress(*columns, *extra, console=console, transient=True)
+    columns: list[ProgressColumn] = [SpinnerColumn(), TextColumn("{task.description}", markup=False)]
+    count = TextColumn("{task.fields[count]}", markup=False)
+    if console.width >= NARROW:
+        columns += [BarColumn(bar_width=BAR_WIDTH), count, TimeElapsedColumn()]
+    else:
+        columns.append(count)
+    return Progress(*columns, console=console, transient=True)

@@ -10,11 +10,15 @@ import typer
 from rich.text import Text
 
 from llmrec.cli.failures import UsageError
-from llmrec.cli.options import JsonOption, PromptsOption
+from llmrec.cli.options import JsonOption, PromptsOption, show_help_without_command
 from llmrec.cli.terminal import Terminal
 from llmrec.errors import InputError
 
-app = typer.Typer(no_args_is_help=True, help="Read the prompts, and render them as a model sees them.")
+app = typer.Typer(
+    invoke_without_command=True,
+    callback=show_help_without_command,
+    help="Read the prompts, and render them as a model sees them.",
+)
 
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="Stage and name, as prompts list shows.")]
 PromptLanguageOption = Annotated[

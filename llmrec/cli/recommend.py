@@ -28,7 +28,7 @@ from llmrec.cli.terminal import Terminal
 def recommend(
     context: typer.Context,
     events: Annotated[
-        str | None, typer.Argument(metavar="[EVENTS]", help="A file of events, or - for stdin.")
+        str | None, typer.Argument(metavar="EVENTS", help="A file of events, or - for stdin.")
     ] = None,
     catalog: CatalogOption = None,
     saved: Annotated[
@@ -68,6 +68,12 @@ def recommend(
     The person is what EVENTS tell, a saved --profile, a sentence or more with --say, or --user alone: the
     last profile of theirs in the store. Everyone in a file gets recommendations, in turn, unless --user
     names one.
+
+    \b
+    llmrec recommend events.jsonl --catalog items.jsonl
+    llmrec recommend --say "quiet science fiction" --catalog items.jsonl
+    llmrec profile events.csv --catalog items.csv --json > p.json
+    llmrec recommend --profile p.json --catalog items.csv
     """
     from llmrec.cli.documents import RankingsDocument
     from llmrec.cli.people import recommendations_view, tell_profile, tell_ranking

@@ -8,13 +8,15 @@ import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import IO, NoReturn
+from typing import IO, TYPE_CHECKING, NoReturn
 
-from pydantic import BaseModel
 from rich.console import Console, RenderableType
 from rich.text import Text
 
 from llmrec.cli.failures import ReaderGoneError, in_options, one_line
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 PROGRAM = "llmrec"
 

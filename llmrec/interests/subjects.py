@@ -126,6 +126,17 @@ def split_clauses(text: str) -> list[Clause]:
     return clauses or ([Clause(text, bool(noes))] if text else [])
 
 
+def wanted_words(entry: HistoryEntry) -> str:
+    """What the words of an event ask for: a sentence without the clauses that say no."""
+    text = entry.event.text or ""
+    if entry.event.action != "say":
+        return text
+    clauses = split_clauses(text)
+    if not any(clause.negative for clause in clauses):
+        return text
+    return ", ".join(clause.text for clause in clauses if not clause.negative)
+
+
 def language_of(texts: Sequence[str]) -> str:
     """`zh` when most letters are Chinese characters, else `en`."""
     joined = " ".join(texts)

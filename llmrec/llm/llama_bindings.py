@@ -25,6 +25,9 @@ NO_VOCABULARY = 0
 
 def import_llama_cpp() -> Any:
     """Import llama_cpp, or raise ModelError that says how to install it."""
+    # Threads that spin while they wait make work ten times slower on a machine that is busy otherwise, and
+    # gain little on one that is not. OpenMP reads this once, when it is loaded; a user's own choice stands.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         import llama_cpp
     except ImportError as error:

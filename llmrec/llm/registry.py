@@ -34,6 +34,7 @@ class ModelKind(BaseModel):
 
 def open_model(specification: str, settings: Settings) -> LanguageModel:
     """Open the model a specification names. Raises ModelError when there is none or it does not load."""
+    specification = specification.strip()
     kind, _, rest = specification.partition(":")
     openers: dict[str, Opener] = {"embedded": _embedded, "llama-cpp": _llama_cpp, "openai": _openai}
     opener = openers.get(kind) or _installed_opener(kind)

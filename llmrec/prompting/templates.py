@@ -87,6 +87,7 @@ class PromptLibrary:
         was not given, or when it prints text outside the fence.
         """
         path, found_language = self._find(name, language)
+        fingerprint = self._fingerprint(path)
         try:
             text = self._environment.get_template(path).render(**variables)
         except jinja2.TemplateSyntaxError as error:
@@ -96,7 +97,7 @@ class PromptLibrary:
             ) from error
         except jinja2.TemplateNotFound as error:
             raise InputError(
-                f"the prompt template {self._location(path)} includes {str(error)!r}, which is not there"
+                f"the prompt template {self._location(path)} includes {error.name!r}, which is not there"
             ) from error
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(
@@ -107,9 +108,7 @@ class PromptLibrary:
             raise InputError(
                 f"the prompt template {self._location(path)} cannot be rendered{_line_of(error)}: {error}"
             ) from error
-        return RenderedPrompt(
-            name=name, language=found_language, text=str(text), fingerprint=self._fingerprint(path)
-        )
+        return RenderedPrompt(name=name, language=found_language, text=str(text), fingerprint=fingerprint)
 
     def source(self, name: str, language: str = DEFAULT_LANGUAGE) -> str:
         """The text of a template. Raises InputError when there is none."""
@@ -169,6 +168,9 @@ class PromptLibrary:
         stamps, fingerprint = self._fingerprints.get(path, ({}, ""))
         if not stamps or any(self._stamp(name) != stamp for name, stamp in stamps.items()):
             stamps, fingerprint = self._fingerprints[path] = self._read_with_includes(path)
+            # Jinja would go on with a template it knows when the user puts another one before it.
+            if self._environment.cache is not None:
+                self._environment.cache.clear()
         return fingerprint
 
     def _stamp(self, path: str) -> Stamp | None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from llmrec.behavior.events import Item
 from llmrec.interests.profile import InterestProfile
+from llmrec.interests.subjects import wanted_words
 
 MAX_ITEMS = 20
 MAX_WORDS = 5
@@ -38,8 +39,12 @@ class PersonContext:
         return None
 
 
-def person_context(profile: InterestProfile) -> PersonContext:
-    """Choose what to show: the last 20 liked items, the last 5 texts, the 6 heaviest narrow interests."""
+def person_context(profile: InterestProfile, *, whole_sentences: bool) -> PersonContext:
+    """Choose what to show: the last 20 liked items, the last 5 texts, the 6 heaviest narrow interests.
+
+    Without `whole_sentences` the clauses that say no are left out: to a likelihood, "no horror" is a reason to
+    expect more horror. A model that grades can be told.
+    """
     items: dict[str, ItemLine] = {}
     words: list[str] = []
     for entry in profile.entries:
@@ -49,8 +54,8 @@ def person_context(profile: InterestProfile) -> PersonContext:
             # A later event on the same item moves it to the end.
             items.pop(entry.item.id, None)
             items[entry.item.id] = item_line(entry.item)
-        elif entry.event.text:
-            words.append(entry.event.text)
+        elif said := (entry.event.text or "") if whole_sentences else wanted_words(entry):
+            words.append(said)
     leaves = [i for i in profile.hierarchy.leaves() if i.polarity == "positive" and i.weight > 0]
     leaves.sort(key=lambda interest: (-interest.weight, interest.id))
     labels = [" ".join(profile.hierarchy.path(interest.id)[-1:]) for interest in leaves[:MAX_INTERESTS]]

@@ -13,7 +13,7 @@ from llmrec.interests.anchored import Offer, label_subject
 from llmrec.interests.extraction import EventLabel
 from llmrec.interests.hierarchy import Interest, InterestHierarchy
 from llmrec.interests.profile import InterestProfile
-from llmrec.interests.subjects import item_subject
+from llmrec.interests.subjects import item_subject, wanted_words
 from llmrec.interests.taxonomy import Vocabulary
 from llmrec.ranking.types import Contribution
 
@@ -59,7 +59,7 @@ def match_events(profile: InterestProfile, index: Bm25Index) -> EventMatches:
 
 
 def _words(entry: HistoryEntry) -> str:
-    return item_text(entry.item) if entry.item is not None else (entry.event.text or "")
+    return item_text(entry.item) if entry.item is not None else wanted_words(entry)
 
 
 class InterestMatcher:

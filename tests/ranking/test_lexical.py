@@ -134,9 +134,23 @@ def test_the_prompt_shows_the_last_liked_things_and_the_heaviest_narrow_interest
         ("dislike", "hotel"),
         ("view", "alien"),
     )
-    person = person_context(profile)
+    person = person_context(profile, whole_sentences=True)
     assert [line.title for line in person.items] == ["Plenty", "Alien"], "the last touched stand last"
     assert person.words == ("quiet hotels",)
     assert person.interests[0] == "Horror"
     assert "Comedy" not in person.interests
     assert "Films" not in person.interests
+
+
+def test_what_a_sentence_turns_away_calls_for_nothing() -> None:
+    profile = profile_of(("say", "I like a grand stay, but no shining"), ("search", "no alien"))
+    index = Bm25Index([Item.model_validate(item) for item in ITEMS])
+    totals = dict(zip((item["id"] for item in ITEMS), match_events(profile, index).totals, strict=True))
+    assert totals["hotel"] > 0
+    assert totals["shining"] == 0
+    assert totals["alien"] > 0, "a search asks for what it names"
+    words = ("I like a grand stay, but no shining", "no alien")
+    assert person_context(profile, whole_sentences=True).words == words
+    assert person_context(profile, whole_sentences=False).words == ("I like a grand stay", "no alien")
+    nothing = profile_of(("say", "no shining, please"))
+    assert person_context(nothing, whole_sentences=False).words == ()

@@ -1,0 +1,117 @@
+"""What the README and the docs show is executed, and the two languages show the same."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from importlib import resources
+from pathlib import Path
+
+import pytest
+
+from llmrec import Event, Item
+from llmrec.interests.taxonomy import Vocabulary
+
+ROOT = Path(__file__).resolve().parent.parent
+READMES = ("README.md", "README.zh.md")
+
+
+def blocks(path: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", path.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+
+
+def commands(path: Path) -> list[str]:
+    lines = [line.partition("  #")[0].strip() for block in blocks(path, "sh") for line in block.splitlines()]
+    return [line for line in lines if line.startswith("llmrec ")]
+
+
+@pytest.mark.parametrize("name", READMES)
+def test_the_python_example_is_the_one_that_the_tests_run(name: str) -> None:
+    assert (ROOT / "examples" / "quickstart.py").read_text("utf-8") in blocks(ROOT / name, "python")
+
+
+def test_both_readmes_give_the_same_two_lines() -> None:
+    installing = [
+        [block for block in blocks(ROOT / name, "sh") if block.startswith("python3 -m venv")]
+        for name in READMES
+    ]
+    assert len(installing[0]) == 2
+    assert installing[0] == installing[1]
+
+
+def test_ci_runs_the_test_line_of_the_readme() -> None:
+    found = subprocess.run(
+        ["sed", "-n", "/<!-- test line -->/,/^```$/p", str(ROOT / "README.md")],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert found.splitlines()[2] == blocks(ROOT / "README.md", "sh")[-1].strip()
+    assert "test line" in (ROOT / ".ci" / "run").read_text("utf-8")
+
+
+@pytest.mark.parametrize("name", READMES)
+def test_links_lead_somewhere(name: str) -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", (ROOT / name).read_text("utf-8")):
+        assert target.startswith("https://") or (ROOT / target).is_file(), target
+
+
+def test_the_records_in_the_docs_are_valid() -> None:
+    kinds = {"user_id": 0, "title": 0, "parent": 0}
+    for block in blocks(ROOT / "docs" / "formats.md", "json"):
+        for line in block.splitlines():
+            record = json.loads(line)
+            if "user_id" in record:
+                Event.model_validate(record)
+                kinds["user_id"] += 1
+            elif "title" in record:
+                Item.model_validate(record)
+                kinds["title"] += 1
+            else:
+                kinds["parent"] += 1
+    assert min(kinds.values()) >= 1
+
+
+def test_the_vocabulary_in_the_docs_can_be_loaded(tmp_path: Path) -> None:
+    lines = blocks(ROOT / "docs" / "formats.md", "json")[-1]
+    path = tmp_path / "vocabulary.jsonl"
+    path.write_text(lines, "utf-8")
+    assert len(Vocabulary.load(path)) == 3
+
+
+@pytest.fixture(scope="module")
+def sample_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the files that the README's commands name, of one person."""
+    folder = tmp_path_factory.mktemp("readme")
+    sample = resources.files("llmrec.sample")
+    (folder / "items.jsonl").write_text(sample.joinpath("items.jsonl").read_text("utf-8"), "utf-8")
+    lines = sample.joinpath("events.jsonl").read_text("utf-8").splitlines(keepends=True)
+    (folder / "events.jsonl").write_text("".join(line for line in lines if '"ines"' in line), "utf-8")
+    return folder
+
+
+@pytest.mark.embedded
+@pytest.mark.parametrize("command", sorted({c for name in READMES for c in commands(ROOT / name)}))
+def test_the_commands_of_the_readmes_work(command: str, sample_folder: Path, embedded_gguf: Path) -> None:
+    command = re.sub(r"llama-cpp:\S+\.gguf", f"llama-cpp:{embedded_gguf}", command)
+    environment = {
+        **os.environ,
+        "LLMREC_STORE": str(sample_folder / "store.sqlite3"),
+        "LLMREC_CANDIDATES": "12",
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "llmrec", *shlex.split(command)[1:]],
+        cwd=sample_folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
+    assert "Traceback" not in done.stderr
