@@ -153,14 +153,15 @@ def run_demo(
     """Profile the sample's people and recommend `k` items to each.
 
     `people` are ids, all six when empty; `model` is a specification or a LanguageModel, the settings' own
-    when absent. Without a store nothing is kept. Candidates are limited to 30 a person, for speed.
+    when absent. Without a store nothing is kept. At most 30 candidates a person are ranked, for speed.
     Raises InputError for an unknown person or a k below 1, ModelError when the model fails.
     """
     began = time.perf_counter()
     chosen = _choose(people)
     if k < 1:
         raise InputError(f"k is {k}: ask for at least one item")
-    settings = load_settings(settings or load_settings(), candidates=DEMO_CANDIDATES)
+    settings = settings or load_settings()
+    settings = load_settings(settings, candidates=min(settings.candidates, DEMO_CANDIDATES))
     progress = progress or _nobody_listens
     progress(DemoProgress(None, 0, len(chosen), "opening the model", 0, None))
     opened = (

@@ -76,7 +76,7 @@ class Recommender:
         Raises InputError for a bad option, catalogue or vocabulary, ModelError for a model that cannot be
         opened, StoreError for a store that cannot.
         """
-        self.settings = _settings(settings, options)
+        self.settings = load_settings(settings, **options)
         self.catalog = catalog if isinstance(catalog, Catalog) else Catalog(catalog)
         self._library = PromptLibrary(self.settings.prompts)
         self._vocabulary = Vocabulary.load(self.settings.vocabulary)
@@ -360,15 +360,6 @@ class Recommender:
                 self._progress(Progress(stage, done, total))
 
         return report
-
-
-def _settings(settings: Settings | None, options: dict[str, Any]) -> Settings:
-    unknown = sorted(set(options) - set(Settings.model_fields))
-    if unknown:
-        raise InputError(
-            f"there is no option {unknown[0]!r}: the options are {', '.join(sorted(Settings.model_fields))}"
-        )
-    return load_settings(settings, **options)
 
 
 def _store_path(store: str | Path | None, settings: Settings) -> Path | None:

@@ -118,7 +118,7 @@ def load_settings(base: Settings | None = None, **options: Any) -> Settings:
     unknown = sorted(set(options) - set(Settings.model_fields))
     if unknown:
         raise InputError(
-            f"there is no setting {unknown[0]!r}: the settings are {', '.join(sorted(Settings.model_fields))}"
+            f"there is no option {unknown[0]!r}: the options are {', '.join(sorted(Settings.model_fields))}"
         )
     try:
         if base is None:

@@ -64,7 +64,7 @@ PEOPLE = {
         wanted=of_kind("Cook", "Mystery", "Crime", "Detective"),
     ),
     "owen": Judgement(
-        broad={"books", "outdoors", "kitchen"},
+        broad={"books", "outdoors", "cooking"},
         narrow={
             "books/lifestyle/cookbooks",
             "books/lifestyle/gardening-books",

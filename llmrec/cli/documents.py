@@ -8,7 +8,7 @@ from llmrec.behavior.cleaning import CleaningReport
 from llmrec.interests.profile import InterestProfile
 from llmrec.llm.base import Capabilities, Usage
 from llmrec.llm.registry import ModelKind
-from llmrec.prompting.templates import PromptInfo, RenderedPrompt
+from llmrec.prompting.templates import PromptInfo
 from llmrec.ranking.types import Ranking
 
 
@@ -96,15 +96,3 @@ class PromptSource(BaseModel):
     name: str
     language: str
     source: str
-
-
-__all__ = [
-    "ModelReport",
-    "ModelTrial",
-    "ModelsDocument",
-    "ProfilesDocument",
-    "PromptSource",
-    "PromptsDocument",
-    "RankingsDocument",
-    "RenderedPrompt",
-]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from llmrec.cli.failures import UsageError
 from llmrec.cli.sources import FileOptions, PersonEvents, read_people, read_profiles, some
 from llmrec.cli.terminal import Terminal
+from llmrec.cli.views import plural
 
 if TYPE_CHECKING:
     from llmrec.behavior.cleaning import CleaningReport
@@ -118,7 +119,10 @@ def _who_only_said(sentences: Sequence[str], user: str | None, store: Store) -> 
     said = _said(user_id, sentences)
     new = {event.id for event in said}
     earlier = [event for event in store.events(user_id) if event.id not in new] if user is not None else []
-    notes = (f"{len(earlier)} events of {user_id!r} in the store were read as well",) if earlier else ()
+    notes: tuple[str, ...] = ()
+    if earlier:
+        verb = "was" if len(earlier) == 1 else "were"
+        notes = (f"{plural(len(earlier), 'event')} of {user_id!r} in the store {verb} read as well",)
     person = Person(
         user_id, lambda recommender: recommender.profile([*earlier, *said], user_id=user_id), is_new=True
     )

@@ -227,7 +227,7 @@ class Judge:
     def stands_out(
         self, subject: Subject, nodes: Sequence[VocabularyNode], above: Sequence[str]
     ) -> str | None:
-        """The one of several labels that the model prefers clearly, or None; a single one cannot stand out."""
+        """The one of several labels that the model prefers clearly, or None; one alone cannot stand out."""
         if len(nodes) < 2:
             return None
         preference = self._ratios(subject, nodes, tuple(above), PRIOR_EXPONENT)

@@ -28,9 +28,9 @@ class _Node:
 def organize(entries: Sequence[HistoryEntry], labels: Sequence[Sequence[EventLabel]]) -> InterestHierarchy:
     """Build the hierarchy from the labels of each event.
 
-    An event supports an interest and all broader ones, with the largest of its shares; where it says yes and
-    no under the same broader interest, as a sentence can, the yes counts for that one. With s the strength of
-    event e times its decay, and p its share in interest i:
+    An event supports an interest and all broader ones, with the largest of its shares. A sentence that says
+    no counts against the interest it names alone (s p is 0 in the broader ones), and where it says yes as
+    well, the yes counts. With s the strength of event e times its decay, and p its share in interest i:
 
     - weight(i) = |sum of s p| / sum of |s|, both over events: the part of what the person did that is about
       the interest;
@@ -57,11 +57,18 @@ def _add(nodes: dict[str, _Node], index: int, entry: HistoryEntry, label: EventL
     weight = signed_weight(entry, label)
     for level, step in enumerate(label.path, start=1):
         node = nodes.setdefault(step.id, _Node(step.label, parent, level))
-        known = (node.signed.get(index, 0.0) > 0, node.shares.get(index, 0.0))
-        if (weight > 0, label.share) > known:
+        # No horror is not no films.
+        signed = 0.0 if label.negative and level < len(label.path) else weight
+        if _precedence(signed, label.share) > _precedence(
+            node.signed.get(index, 0.0), node.shares.get(index, 0.0)
+        ):
             node.shares[index] = label.share
-            node.signed[index] = weight
+            node.signed[index] = signed
         parent = step.id
+
+
+def _precedence(signed: float, share: float) -> tuple[bool, float, float]:
+    return signed > 0, abs(signed), share
 
 
 def _interest(node_id: str, node: _Node, entries: Sequence[HistoryEntry], total: float) -> Interest:

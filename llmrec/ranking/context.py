@@ -42,8 +42,8 @@ class PersonContext:
 def person_context(profile: InterestProfile, *, whole_sentences: bool) -> PersonContext:
     """Choose what to show: the last 20 liked items, the last 5 texts, the 6 heaviest narrow interests.
 
-    Without `whole_sentences` the clauses that say no are left out: to a likelihood, "no horror" is a reason to
-    expect more horror. A model that grades can be told.
+    Without `whole_sentences` the clauses that say no are left out: to a likelihood, "no horror" is a reason
+    to expect more horror. A model that grades can be told.
     """
     items: dict[str, ItemLine] = {}
     words: list[str] = []

@@ -183,7 +183,7 @@ def test_help_imports_nothing_heavy() -> None:
     code = (
         "import sys; from llmrec.cli.main import main; main(['--help']);"
         "heavy = {'llama_cpp', 'openai', 'networkx', 'numpy', 'bm25s', 'jinja2', 'pydantic_settings'};"
-        "sys.exit(' '.join(sorted(heavy & set(sys.modules))))"
+        "sys.exit(' '.join(sorted(heavy & set(sys.modules))) or 0)"
     )
     result = run_process("-c", code, capture_output=True)
     assert result.returncode == 0, result.stderr
@@ -224,3 +224,9 @@ def test_a_terminal_that_cannot_show_a_letter_gets_another() -> None:
     )
     assert result.returncode == 0
     assert "关键词" in result.stdout.decode("utf-8")
+
+
+def test_python_m_llmrec_ends_with_the_same_code() -> None:
+    result = run_process("-m", "llmrec", "nope", capture_output=True)
+    assert result.returncode == 2
+    assert result.stderr.decode().startswith("llmrec: no such command 'nope'")

@@ -9,14 +9,14 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from llmrec.behavior.events import Item
-from llmrec.cli.views import heaviest, heading, interests_view, ranking_view, signed
+from llmrec.cli.views import heading, heaviest, interests_view, ranking_view, signed
 from llmrec.interests.hierarchy import InterestHierarchy
 from llmrec.ranking.types import RankedItem, Ranking
 from tests.builders import interest
 
 WHY = (
-    "shares words with The Master and Margarita and Beloved; Books › Literary fiction (weight 0.41, 19 events);"
-    " 与「米家压力IH电饭煲」用词相近；模型认为有这段历史比没有时更可能出现（+79.3）"
+    "shares words with The Master and Margarita and Beloved; Books › Literary fiction (weight 0.41); "
+    "与「米家压力IH电饭煲」用词相近；模型认为有这段历史比没有时更可能出现（+79.3）"
 )
 RANKING = Ranking(
     user_id="ana",

@@ -74,6 +74,17 @@ def test_a_no_to_one_thing_is_no_no_to_what_the_same_sentence_likes(no_first: bo
     assert (hierarchy["films"].polarity, hierarchy["films"].weight) == ("positive", 0.8)
 
 
+def test_a_no_to_one_thing_is_no_no_to_all_of_its_kind() -> None:
+    hierarchy = organize(history_of(told("say", "say")), [[label("films/horror", negative=True)], []])
+    assert (hierarchy["films/horror"].polarity, hierarchy["films/horror"].weight) == ("negative", 0.5)
+    assert (hierarchy["films"].polarity, hierarchy["films"].weight) == ("positive", 0.0)
+    assert hierarchy["films"].support == 1
+    both = [label("films/horror", 0.9, negative=True), label("films", 0.4, negative=True)]
+    for labels in (both, both[::-1]):
+        films = organize(history_of(told("say")), [labels])["films"]
+        assert (films.polarity, films.weight) == ("negative", 0.4)
+
+
 def test_a_sentence_that_says_no_twice_over_stays_a_no() -> None:
     # "I do not dislike" is nobody's sentence; a no about something disliked is a no.
     history = history_of(told("dislike"))

@@ -152,5 +152,5 @@ def test_what_a_sentence_turns_away_calls_for_nothing() -> None:
     words = ("I like a grand stay, but no shining", "no alien")
     assert person_context(profile, whole_sentences=True).words == words
     assert person_context(profile, whole_sentences=False).words == ("I like a grand stay", "no alien")
-    nothing = profile_of(("say", "no shining, please"))
+    nothing = profile_of(("say", "no shining"))
     assert person_context(nothing, whole_sentences=False).words == ()
