@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from llmrec.behavior.events import Catalog, Event, Item
+    from llmrec.behavior.readers import read_events, read_items
     from llmrec.errors import LlmrecError
     from llmrec.interests.profile import InterestProfile
+    from llmrec.llm.scripted import ScriptedModel
     from llmrec.ranking.types import RankedItem, Ranking
     from llmrec.recommender import Recommender
     from llmrec.settings import Settings
@@ -23,8 +25,11 @@ __all__ = [
     "RankedItem",
     "Ranking",
     "Recommender",
+    "ScriptedModel",
     "Settings",
     "Store",
+    "read_events",
+    "read_items",
 ]
 
 __version__ = "0.1.0"
@@ -39,8 +44,11 @@ _HOMES = {
     "RankedItem": "llmrec.ranking.types",
     "Ranking": "llmrec.ranking.types",
     "Recommender": "llmrec.recommender",
+    "ScriptedModel": "llmrec.llm.scripted",
     "Settings": "llmrec.settings",
     "Store": "llmrec.store",
+    "read_events": "llmrec.behavior.readers",
+    "read_items": "llmrec.behavior.readers",
 }
 
 

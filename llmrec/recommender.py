@@ -49,6 +49,7 @@ class Progress:
 
 
 ProgressListener = Callable[[Progress], None]
+Candidates = Iterable[Item | Mapping[str, Any] | str]
 
 
 class Recommender:
@@ -256,12 +257,7 @@ class Recommender:
         return language_of(texts)
 
     def _candidates(
-        self,
-        profile: InterestProfile,
-        candidates: Iterable[Item | Mapping[str, Any] | str] | None,
-        k: int,
-        *,
-        repeats: bool,
+        self, profile: InterestProfile, candidates: Candidates | None, k: int, *, repeats: bool
     ) -> tuple[list[Item], EventMatches]:
         if candidates is not None:
             items = self._named(candidates)
@@ -277,7 +273,7 @@ class Recommender:
         places = {item_id: at for at, item_id in enumerate(self.catalog)}
         return items, matches.only([places[item.id] for item in items])
 
-    def _named(self, candidates: Iterable[Item | Mapping[str, Any] | str]) -> list[Item]:
+    def _named(self, candidates: Candidates) -> list[Item]:
         items: dict[str, Item] = {}
         for number, candidate in enumerate(candidates, start=1):
             if isinstance(candidate, Item):

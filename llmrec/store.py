@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import sqlite3
 import threading
+import weakref
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -77,6 +78,8 @@ class Store:
                 check_same_thread=False,
                 isolation_level=None,
             )
+            # Whoever forgets to close leaves no file open, and no warning.
+            weakref.finalize(self, self._connection.close)
         except (OSError, sqlite3.Error) as error:
             raise self._unusable(error) from error
         try:

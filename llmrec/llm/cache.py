@@ -9,6 +9,7 @@ import logging
 import sqlite3
 import threading
 import time
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from pathlib import Path
@@ -75,6 +76,8 @@ class ModelCallCache:
                 check_same_thread=False,
                 isolation_level=None,
             )
+            # Whoever forgets to close leaves no file open, and no warning.
+            weakref.finalize(self, self._connection.close)
         except (OSError, sqlite3.Error) as error:
             raise self._unusable(error) from error
         try:

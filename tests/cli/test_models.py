@@ -89,6 +89,7 @@ def test_a_strategy_the_model_has_not_is_said(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_model_that_cannot_be_opened(llmrec_run: Program) -> None:
+    pytest.importorskip("llama_cpp")
     outcome = llmrec_run("models", "check", "--model", "llama-cpp:/no/such.gguf", "--json")
     assert outcome.code == 1
     report = json.loads(outcome.out)

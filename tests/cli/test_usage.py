@@ -62,6 +62,8 @@ def test_wrong_usage(llmrec_run: Program, arguments: list[str], part: str) -> No
     ],
 )
 def test_failures(llmrec_run: Program, arguments: list[str], part: str) -> None:
+    if "llama-cpp:/no/such.gguf" in arguments:
+        pytest.importorskip("llama_cpp")
     outcome = llmrec_run(*arguments)
     assert outcome.code == 1
     assert outcome.out == ""

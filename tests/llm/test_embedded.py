@@ -89,6 +89,22 @@ class TestPreparing:
         assert prepared.stat().st_mtime_ns == written.st_mtime_ns
         assert files(cache) == [prepared.name]
 
+    def test_it_takes_its_name_only_when_it_is_whole(
+        self, carrier: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        named: list[Path] = []
+        replace = Path.replace
+
+        def watch(source: Path, target: Path) -> Path:
+            assert not target.exists()
+            assert target.stem.endswith(f"-{source.stat().st_size}")
+            check_gguf(source)
+            named.append(target)
+            return replace(source, target)
+
+        monkeypatch.setattr(Path, "replace", watch)
+        assert [prepare_embedded_model(tmp_path)] == named
+
     def test_it_is_readable_by_whom_the_umask_allows(self, carrier: Path, tmp_path: Path) -> None:
         mask = os.umask(0o022)
         try:
@@ -187,6 +203,19 @@ class TestFallingBack:
         # As root every folder can be written.
         monkeypatch.setattr(Path, "touch", refuse)
         expect_fallback(tmp_path / "cache", "Permission denied")
+        assert files(tmp_path / "cache") == []
+
+    def test_a_file_that_cannot_take_its_name(
+        self,
+        tmp_path: Path,
+        expect_fallback: Callable[[Path, str], None],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        def refuse(*_: object) -> None:
+            raise PermissionError(13, "Access is denied")
+
+        monkeypatch.setattr(Path, "replace", refuse)
+        expect_fallback(tmp_path / "cache", "Access is denied")
         assert files(tmp_path / "cache") == []
 
     def test_a_disk_that_fills_up_unreported(

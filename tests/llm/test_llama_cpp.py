@@ -180,8 +180,9 @@ class TestScore:
                     call()
             assert logprobs(model.score(PREFIX, [" ship", " the wood"])) == pytest.approx(expected, **CLOSE)
 
-    def test_an_interruption_between_tokens_leaves_the_model_usable(
-        self, open_tiny: Callable[..., LlamaCppModel], monkeypatch: pytest.MonkeyPatch
+    @pytest.mark.parametrize("moment", [1, 3])
+    def test_an_interruption_between_batches_leaves_the_model_usable(
+        self, open_tiny: Callable[..., LlamaCppModel], monkeypatch: pytest.MonkeyPatch, moment: int
     ) -> None:
         model = open_tiny()
         expected = logprobs(model.score(PREFIX, [" ship", "!" * 300]))
@@ -189,7 +190,7 @@ class TestScore:
 
         def interrupted(*arguments: object) -> int:
             calls.append(decode(*arguments))
-            if len(calls) == 3:
+            if len(calls) == moment:
                 raise KeyboardInterrupt
             return calls[-1]
 

@@ -281,6 +281,21 @@ class TestConversations:
         monkeypatch.setattr(model, "_template", None)
         assert model._tokens_of_conversation(conversation)[0] == first
 
+    def test_what_was_said_is_not_evaluated_again(
+        self, open_tiny: Callable[..., LlamaCppModel], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        model = open_tiny()
+        answer = " the fox nothing the owl"
+        tokens = model._vocabulary.tokenize(answer)
+        with monkeypatch.context() as patched:
+            say(patched, tokens)
+            first = model.generate(question(), max_tokens=len(tokens))
+        longer = [*question(), Message(role="assistant", content=answer), *question("Why?")]
+        second = model.generate(longer, max_tokens=1)
+        # The last token of an answer is chosen and not read.
+        read = first.usage.prompt_tokens + len(tokens) - 1
+        assert second.usage.prompt_tokens == len(model._tokens_of_conversation(longer)) - read
+
     def test_a_system_message_the_template_refuses_goes_to_the_user(
         self, open_tiny: Callable[..., LlamaCppModel], pieces_gguf: Path
     ) -> None:
