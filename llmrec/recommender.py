@@ -127,7 +127,7 @@ class Recommender:
         """Find the interests behind one person's events.
 
         `user_id` names the person when there are no events to tell; `report` is what reading the events
-        already found. The events and the profile are kept in the store.
+        already found. The profile is made of these events alone; they and it are kept in the store.
         Raises InputError for an invalid event or for events of several people, ModelError when the model
         fails: a profile is never made of less than was asked without a word.
         """
@@ -141,7 +141,7 @@ class Recommender:
         kept, cleaning = clean_events(
             given, self.catalog, self.settings, rows=(report.rows or None) if report is not None else None
         )
-        self.store.save_events(kept)
+        displaced = self.store.save_events(kept)
         entries = tuple(build_history(person, kept, self.catalog, self.settings))
         before = self.model.usage
         language = self._language(entries)
@@ -158,7 +158,7 @@ class Recommender:
             unlabelled=tuple(
                 entry.event.id for entry, found in zip(entries, extraction.labels, strict=True) if not found
             ),
-            notes=tuple(extraction.notes),
+            notes=(*extraction.notes, *_displaced_note(displaced)),
             usage=self.model.usage - before,
             seconds=time.perf_counter() - started,
         )
@@ -191,7 +191,7 @@ class Recommender:
             notes.append(_nothing_to_rank(self.catalog, candidates))
         if not profile.entries:
             notes.append(
-                "nothing is known of this person, so the items stand in the order of their ids: "
+                "nothing is known of this person, so the first items stand in the order of their ids: "
                 "give an event, or a sentence with the action 'say'"
             )
         before = self.model.usage
@@ -214,7 +214,7 @@ class Recommender:
             usage=self.model.usage - before,
             seconds=seconds,
         )
-        self.store.save_ranking(ranking, self.store.save_profile(profile))
+        self.store.save_ranking(ranking, self.store.version_of(profile) or self.store.save_profile(profile))
         return ranking
 
     async def aprofile(
@@ -269,6 +269,7 @@ class Recommender:
             lambda item: _sum(self._matcher.contributions(profile.hierarchy, item)),
             excluded=set() if repeats else profile.history.item_ids,
             most=max(self.settings.candidates, k),
+            progress=self._report_progress("reading the catalogue"),
         )
         places = {item_id: at for at, item_id in enumerate(self.catalog)}
         return items, matches.only([places[item.id] for item in items])
@@ -376,6 +377,15 @@ def _one_person(events: Sequence[Event], user_id: str | None) -> str:
             f"the events are of {next(iter(people))!r}, not of {user_id!r}: give that person's own"
         )
     return user_id or next(iter(people), "unknown")
+
+
+def _displaced_note(event_ids: Sequence[str]) -> list[str]:
+    if not event_ids:
+        return []
+    return [
+        f"{len(event_ids)} events share an id with other events that were kept of this person before (first: "
+        f"{event_ids[0]!r}); the store now holds the new ones: give each event an id of its own to keep both"
+    ]
 
 
 def _nothing_to_rank(catalog: Catalog, candidates: object) -> str:

@@ -77,7 +77,8 @@ class Settings(BaseSettings):
     language: Literal["auto", "en", "zh"] = "auto"
     """The language of labels, prompts and explanations; `auto` follows the person's own events."""
     store: UserPath | None = None
-    """The SQLite file for events, profiles, rankings and model calls; None keeps them in memory."""
+    """The SQLite file for events, profiles, rankings and model calls; None keeps them in memory, and makes
+    the commands `profile` and `recommend` use a file in the user's data folder."""
     cache_dir: UserPath = Field(default_factory=lambda: Path(platformdirs.user_cache_dir("llmrec")))
     """Where prepared model files lie."""
     prompts: UserPath | None = None

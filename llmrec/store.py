@@ -100,17 +100,31 @@ class Store:
             self._connection.close()
             raise
 
-    def save_events(self, events: Iterable[Event]) -> None:
-        """Keep events in their order; those already kept stay as they are. Raises StoreError."""
+    def save_events(self, events: Iterable[Event]) -> list[str]:
+        """Keep events in their order.
+
+        An event that differs from a kept one of the same person and id takes its place. Returns the ids of
+        those. Raises StoreError.
+        """
+        displaced: list[str] = []
         with self._transaction() as connection:
             start = connection.execute("SELECT coalesce(max(position), 0) FROM events").fetchone()[0]
-            connection.executemany(
-                "INSERT OR IGNORE INTO events VALUES (?, ?, ?, ?)",
-                [
-                    (event.user_id, event.id, position, event.model_dump_json())
-                    for position, event in enumerate(events, start=start + 1)
-                ],
-            )
+            for position, event in enumerate(events, start=start + 1):
+                text = event.model_dump_json()
+                kept = connection.execute(
+                    "SELECT event FROM events WHERE user_id = ? AND event_id = ?", (event.user_id, event.id)
+                ).fetchone()
+                if kept is None:
+                    connection.execute(
+                        "INSERT INTO events VALUES (?, ?, ?, ?)", (event.user_id, event.id, position, text)
+                    )
+                elif kept[0] != text:
+                    displaced.append(event.id)
+                    connection.execute(
+                        "UPDATE events SET event = ? WHERE user_id = ? AND event_id = ?",
+                        (text, event.user_id, event.id),
+                    )
+        return displaced
 
     def events(self, user_id: str) -> list[Event]:
         """The kept events of a person, in the order they were saved. Raises StoreError."""
@@ -148,6 +162,15 @@ class Store:
                 "SELECT profile FROM profiles WHERE user_id = ? AND version = ?", user_id, version
             )
         return self._read(InterestProfile, rows[0][0]) if rows else None
+
+    def version_of(self, profile: InterestProfile) -> int | None:
+        """The last kept version that says what this profile says; None when there is none."""
+        rows = self._rows(
+            "SELECT max(version) FROM profiles WHERE user_id = ? AND content = ?",
+            profile.user_id,
+            content_hash(profile),
+        )
+        return rows[0][0] if rows else None
 
     def profile_versions(self, user_id: str) -> list[int]:
         """The versions of a person's profile, oldest first."""

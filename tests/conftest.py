@@ -85,7 +85,7 @@ def openai_server(embedded_gguf: Path, tmp_path_factory: pytest.TempPathFactory)
         command += [f"--{name}", str(value)]
     log = tmp_path_factory.mktemp("server") / "log.txt"
     with log.open("wb") as output:
-        environment = {**os.environ, "OMP_WAIT_POLICY": "PASSIVE"}
+        environment = {**os.environ, "GOMP_SPINCOUNT": "2000"}
         server = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=environment)
         try:
             base_url = f"http://127.0.0.1:{port}/v1"

@@ -60,6 +60,11 @@ def test_links_lead_somewhere(name: str) -> None:
         assert target.startswith("https://") or (ROOT / target).is_file(), target
 
 
+@pytest.mark.parametrize("name", READMES)
+def test_no_place_is_left_to_fill(name: str) -> None:
+    assert not re.findall(r"^[A-Z ]{4,}$", (ROOT / name).read_text("utf-8"), re.MULTILINE)
+
+
 def test_the_records_in_the_docs_are_valid() -> None:
     kinds = {"user_id": 0, "title": 0, "parent": 0}
     for block in blocks(ROOT / "docs" / "formats.md", "json"):

@@ -300,3 +300,36 @@ def test_two_recommenders_on_one_file_see_each_others_people(tmp_path: Path) -> 
     assert second.store.profile("ana") == first.store.profile("ana")
     first.close()
     second.close()
+
+
+def test_a_ranking_from_an_old_profile_does_not_make_it_the_current_one() -> None:
+    with Recommender(scoring_model(), SHOP, store=Store()) as recommender:
+        old = recommender.profile(EVENTS[:1])
+        new = recommender.profile(EVENTS)
+        recommender.recommend(old, k=1)
+        assert recommender.store.profile_versions("ana") == [1, 2]
+        current = recommender.store.profile("ana")
+        assert current is not None
+        assert current.entries == new.entries
+        recommender.store.close()
+
+
+def test_an_event_with_a_known_id_and_other_contents_takes_its_place_with_a_note() -> None:
+    first = Event(user_id="ana", id="1", action="like", item_id=EVENTS[0].item_id, text="a film")
+    second = Event(user_id="ana", id="1", action="say", text="something else")
+    with Recommender(scoring_model(), SHOP, store=Store()) as recommender:
+        recommender.profile([first])
+        profile = recommender.profile([second])
+        assert recommender.store.events("ana") == [second]
+        assert any("share an id with other events" in note for note in profile.notes)
+        recommender.store.close()
+
+
+def test_a_copy_with_other_interests_finds_those(profile: InterestProfile) -> None:
+    hierarchy = profile.hierarchy
+    some = hierarchy.interests[0]
+    assert some.id in hierarchy
+    assert hierarchy.children()
+    empty = hierarchy.model_copy(update={"interests": ()})
+    assert some.id not in empty
+    assert empty.children() == []

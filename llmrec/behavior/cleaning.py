@@ -49,16 +49,18 @@ class CleaningReport(BaseModel):
     kept: int = 0
     """Records handed on."""
     notes: list[CleaningNote] = Field(default_factory=list)
-    rows: list[int] = Field(default_factory=list, exclude=True, repr=False)
-    """The row of each record handed on, in their order; empty when rows are unknown."""
+    rows: Sequence[int | None] = Field(default_factory=list, exclude=True, repr=False)
+    """The row of each record handed on, in their order, None for a record without one; empty when no row
+    is known."""
 
     def __add__(self, other: CleaningReport) -> CleaningReport:
         """Join the reports of two sources, whose records were put one after the other."""
+        rows = [row for each in (self, other) for row in each.rows or [None] * each.kept]
         return CleaningReport(
             read=self.read + other.read,
             kept=self.kept + other.kept,
             notes=[*self.notes, *other.notes],
-            rows=[*self.rows, *other.rows],
+            rows=rows if self.rows or other.rows else [],
         )
 
     def then(self, later: CleaningReport) -> CleaningReport:
@@ -105,20 +107,25 @@ def time_order(events: Sequence[Event]) -> list[int]:
     """The indices of the events in the order of time; equal times keep their order.
 
     An event without a time stays after the event of the same person that comes before it in the
-    sequence, or before the person's first dated event when none does.
+    sequence, or before the person's first dated event when none does. At the end of a person's events it
+    is the latest thing known of them, and comes last however the dated ones were sorted.
     """
     keys = [float("-inf")] * len(events)
     latest: dict[str, float] = {}
+    newest: dict[str, float] = {}
     undated: dict[str, list[int]] = {}
     for index, event in enumerate(events):
         if event.timestamp is not None:
-            latest[event.user_id] = keys[index] = event.timestamp
+            before = latest.get(event.user_id, event.timestamp)
             for earlier in undated.pop(event.user_id, ()):
-                keys[earlier] = event.timestamp
-        elif event.user_id in latest:
-            keys[index] = latest[event.user_id]
+                keys[earlier] = before
+            latest[event.user_id] = keys[index] = event.timestamp
+            newest[event.user_id] = max(event.timestamp, newest.get(event.user_id, event.timestamp))
         else:
             undated.setdefault(event.user_id, []).append(index)
+    for person, at_the_end in undated.items():
+        for index in at_the_end:
+            keys[index] = newest.get(person, float("-inf"))
     return sorted(range(len(events)), key=keys.__getitem__)
 
 
@@ -161,10 +168,8 @@ class _Keeper:
 
     def report(self, read: int, order: Sequence[int]) -> CleaningReport:
         rows = [self.rows[index] for index in order]
-        known = [row for row in rows if row is not None]
-        return CleaningReport(
-            read=read, kept=len(rows), notes=self.notes, rows=known if len(known) == len(rows) else []
-        )
+        any_known = any(row is not None for row in rows)
+        return CleaningReport(read=read, kept=len(rows), notes=self.notes, rows=rows if any_known else [])
 
 
 def clean_events(
@@ -172,7 +177,7 @@ def clean_events(
     catalog: Catalog | None,
     settings: Settings,
     *,
-    rows: Sequence[int] | None = None,
+    rows: Sequence[int | None] | None = None,
     source: str | None = None,
 ) -> tuple[list[Event], CleaningReport]:
     """Put the events of one or more people in the order of time and take out what cannot be used.
@@ -181,7 +186,8 @@ def clean_events(
     that is not in the catalogue when the event has no text either, an action without a strength, and a
     rating outside 1 to 5. Control characters are removed from texts. Each case is noted.
 
-    `rows` gives each event's row in its source, `source` the file's name, both only for the notes.
+    `rows` gives each event's row in its source, None for one that has none, `source` the file's name,
+    both only for the notes.
     Without a catalogue no item is looked up. Raises InputError when `rows` has another length.
     """
     given_events, row_of = _with_rows(events, rows)
@@ -201,7 +207,7 @@ def clean_events(
 
 
 def clean_items(
-    items: Iterable[Item], *, rows: Sequence[int] | None = None, source: str | None = None
+    items: Iterable[Item], *, rows: Sequence[int | None] | None = None, source: str | None = None
 ) -> tuple[list[Item], CleaningReport]:
     """Merge equal items, set aside a second item of the same id, and clean the texts.
 
@@ -219,7 +225,9 @@ def clean_items(
     return keeper.kept, keeper.report(len(given_items), range(len(keeper.kept)))
 
 
-def _with_rows(records: Iterable[Any], rows: Sequence[int] | None) -> tuple[list[Any], Sequence[int | None]]:
+def _with_rows(
+    records: Iterable[Any], rows: Sequence[int | None] | None
+) -> tuple[list[Any], Sequence[int | None]]:
     found = list(records)
     if rows is None:
         return found, [None] * len(found)

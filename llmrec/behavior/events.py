@@ -100,7 +100,7 @@ class Item(BaseModel):
     """Further facts by name, for example year, brand, director."""
     domain: Text | None = None
     """What kind of thing it is, for example films."""
-    language: str | None = None
+    language: Text | None = None
     """ISO 639-1 code of the text's language; found from the text when absent."""
 
     @field_validator("id", mode="before")
@@ -141,7 +141,7 @@ class Event(BaseModel):
     """What the action measures: a rating of 1 to 5, an amount bought."""
     timestamp: float | None = None
     """Seconds since the epoch (ISO 8601 is accepted); None when unknown."""
-    id: str = ""
+    id: Text = ""
     """Made from the other fields when absent, so equal events have equal ids."""
 
     @field_validator("user_id", "item_id", mode="before")
@@ -255,7 +255,7 @@ class History(Sequence[HistoryEntry]):
     @property
     def item_ids(self) -> set[str]:
         """The ids of all items the person has touched."""
-        return {entry.item.id for entry in self._entries if entry.item}
+        return {entry.event.item_id for entry in self._entries if entry.event.item_id}
 
 
 def validate_record(model: type[Any], record: Any, where: str) -> Any:

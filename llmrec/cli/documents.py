@@ -95,4 +95,5 @@ class PromptSource(BaseModel):
 
     name: str
     language: str
+    """English where the prompt has none in the language that was asked for."""
     source: str

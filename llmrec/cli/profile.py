@@ -52,7 +52,14 @@ def profile(
     from llmrec.cli.people import check_not_empty, profile_view, tell_profile
     from llmrec.cli.progress import ProgressReport
     from llmrec.cli.session import opened_recommender, opened_store, settings_from
-    from llmrec.cli.sources import FileOptions, check_files, read_catalog, read_people, tell_report
+    from llmrec.cli.sources import (
+        FileOptions,
+        check_files,
+        in_parts,
+        read_catalog,
+        read_people,
+        tell_report,
+    )
     from llmrec.llm.base import Usage
 
     terminal: Terminal = context.obj
@@ -84,7 +91,7 @@ def profile(
             )
         )
         return
-    if len(profiles) > 1:
+    if in_parts(people, reading):
         tell_report(terminal, events, reading)
     tell_report(terminal, catalog or "the catalogue", catalog_report)
     for found in profiles:

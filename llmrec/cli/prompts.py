@@ -56,9 +56,11 @@ def show(
     from llmrec.cli.documents import PromptSource
 
     terminal: Terminal = context.obj
-    source = _source(_library(prompts), name, language)
+    library = _library(prompts)
+    source = _source(library, name, language)
     if as_json:
-        terminal.write_json(PromptSource(name=name, language=language, source=source))
+        _, found_language = library.find(name, language)
+        terminal.write_json(PromptSource(name=name, language=found_language, source=source))
     else:
         terminal.write_text(source.rstrip("\n"))
 

@@ -116,7 +116,7 @@ def recommend(
             )
         )
         return
-    if len(whom.people) > 1 and events:
+    if events and whom.read_in_parts:
         tell_report(terminal, events, whom.reading)
     tell_report(terminal, catalog or "the catalogue", catalog_report)
     for note in whom.notes:

@@ -15,7 +15,7 @@ from llmrec.cli.terminal import Terminal
 from llmrec.errors import InputError
 
 if TYPE_CHECKING:
-    from llmrec.behavior.cleaning import CleaningReport
+    from llmrec.behavior.cleaning import CleaningNote, CleaningReport
     from llmrec.behavior.events import Catalog, Event, Item
     from llmrec.interests.profile import InterestProfile
 
@@ -62,6 +62,7 @@ def read_people(
 ) -> tuple[list[PersonEvents], CleaningReport]:
     """Read the events of a file, person by person in the order of their first events; of one if named.
 
+    The second report is that of the whole file; a person's own holds what was noted of their events.
     Raises UsageError when the named person has none, InputError when the file cannot be used.
     """
     from llmrec.behavior.cleaning import CleaningReport
@@ -82,16 +83,24 @@ def read_people(
                 f"{_name(source.path)} has no events of {user_id!r}: choose among {some(list(by_person))}"
             )
         by_person = {user_id: by_person[user_id]}
+    if len(by_person) == 1 and all(len(places) == len(events) for places in by_person.values()):
+        return [PersonEvents(person, events, report) for person in by_person], report
+    # A record that was set aside is nobody's: only the file's report tells of it.
+    notes_of_row: dict[int | None, list[CleaningNote]] = {}
+    for note in report.notes:
+        notes_of_row.setdefault(note.row, []).append(note)
     people = []
     for person, places in by_person.items():
-        rows = [report.rows[place] for place in places] if report.rows else []
-        own = CleaningReport(read=len(places), kept=len(places), rows=rows)
-        people.append(
-            PersonEvents(
-                person, [events[place] for place in places], report if len(places) == len(events) else own
-            )
-        )
+        rows = [report.rows[place] for place in places]
+        notes = [note for row in rows for note in notes_of_row.get(row, ())]
+        own = CleaningReport(read=len(places), kept=len(places), notes=notes, rows=rows)
+        people.append(PersonEvents(person, [events[place] for place in places], own))
     return people, report
+
+
+def in_parts(people: Sequence[PersonEvents], reading: CleaningReport) -> bool:
+    """Whether nobody's report is that of the whole file, which then has to be told besides."""
+    return all(len(person.events) < reading.kept for person in people)
 
 
 def read_catalog(terminal: Terminal, source: FileOptions | None) -> tuple[Catalog, CleaningReport]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from llmrec.cli.failures import UsageError
-from llmrec.cli.sources import FileOptions, PersonEvents, read_people, read_profiles, some
+from llmrec.cli.sources import FileOptions, PersonEvents, in_parts, read_people, read_profiles, some
 from llmrec.cli.terminal import Terminal
 from llmrec.cli.views import plural
 
@@ -62,6 +62,8 @@ class Whom:
     people: list[Person]
     reading: CleaningReport
     """What reading the events found; empty when none were read."""
+    read_in_parts: bool = False
+    """Whether that is more than the reports of the people tell."""
     notes: tuple[str, ...] = ()
 
 
@@ -79,7 +81,8 @@ def people_to_recommend_to(terminal: Terminal, given: Given, store: Store) -> Wh
         people, reading = read_people(terminal, given.events, given.user)
         if given.sentences and len(people) > 1:
             raise UsageError(f"--say is one person's: name with --user which of the {len(people)}")
-        return Whom([_with_events(person, given.sentences) for person in people], reading)
+        everyone = [_with_events(person, given.sentences) for person in people]
+        return Whom(everyone, reading, in_parts(people, reading))
     if given.sentences:
         return _who_only_said(given.sentences, given.user, store)
     profile = store.profile(given.user or "")
@@ -97,14 +100,11 @@ def _with_profile(profile: InterestProfile) -> Person:
 
 
 def _with_events(person: PersonEvents, sentences: Sequence[str]) -> Person:
-    report = person.report
-    events = [*person.events, *_said(person.user_id, sentences)]
-    if sentences:
-        # A sentence of the command line has no row, so none of the rows can be told.
-        added = len(sentences)
-        report = report.model_copy(
-            update={"read": report.read + added, "kept": report.kept + added, "rows": []}
-        )
+    from llmrec.behavior.cleaning import CleaningReport
+
+    said = _said(person.user_id, sentences)
+    events = [*person.events, *said]
+    report = person.report + CleaningReport(read=len(said), kept=len(said))
     return Person(
         person.user_id,
         lambda recommender: recommender.profile(events, user_id=person.user_id, report=report),
@@ -126,7 +126,7 @@ def _who_only_said(sentences: Sequence[str], user: str | None, store: Store) -> 
     person = Person(
         user_id, lambda recommender: recommender.profile([*earlier, *said], user_id=user_id), is_new=True
     )
-    return Whom([person], CleaningReport(), notes)
+    return Whom([person], CleaningReport(), notes=notes)
 
 
 def _said(user_id: str, sentences: Sequence[str]) -> list[Event]:

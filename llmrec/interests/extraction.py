@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -85,8 +85,3 @@ def signed_weight(entry: HistoryEntry, label: EventLabel) -> float:
     """How much an event says for (or, below zero, against) a label."""
     weight = entry.weight * label.share
     return -abs(weight) if label.negative else weight
-
-
-def distinct(values: Sequence[str]) -> list[str]:
-    """The values without repeats, in their order."""
-    return list(dict.fromkeys(values))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -79,6 +79,13 @@ class InterestHierarchy(BaseModel):
                     raise ValueError(f"an event supports {interest.id!r} and not its parent")
             known[interest.id] = interest
         return self
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> InterestHierarchy:
+        """Copy as Pydantic does, without the indexes of the old interests."""
+        copied = super().model_copy(update=update, deep=deep)
+        for index in ("_by_id", "_children"):
+            copied.__dict__.pop(index, None)
+        return copied
 
     def __len__(self) -> int:
         return len(self.interests)

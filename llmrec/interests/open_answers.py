@@ -9,17 +9,21 @@ from pydantic import BaseModel, Field
 
 from llmrec.behavior.events import HistoryEntry
 from llmrec.behavior.text import clean_text
+from llmrec.errors import AnswerError, ContextLengthError
 from llmrec.interests.anchored import slug
 from llmrec.interests.extraction import EventLabel, Extraction, ExtractionTools, PathStep
 from llmrec.interests.subjects import split_clauses
 from llmrec.llm.base import Message
-from llmrec.prompting.structured import ask
+from llmrec.llm.cache import naming_prompt
+from llmrec.prompting.structured import ask, outgrew_context
 
 EVENTS_PER_CHUNK = 40
 MAX_PATH = 4
 MAX_LABEL = 40
 MAX_INTERESTS = 24
 TOKENS_PER_INTEREST = 60
+SHORT_TEXT = 100
+"""Characters of an event that alone is too long for the model's context."""
 
 
 class OpenInterest(BaseModel):
@@ -40,18 +44,61 @@ class OpenAnswer(BaseModel):
 def write_interests(entries: Sequence[HistoryEntry], tools: ExtractionTools) -> Extraction:
     """Have the model name the interests of a history, in chunks, and take what it can prove by event numbers.
 
-    Raises AnswerError when the model's answers stay unusable.
+    A chunk that does not fit the model's context is halved, as often as it takes; a single event that does
+    not fit is shown by its first 100 characters, and a note says so.
+    Raises ContextLengthError when not even that fits, AnswerError when the answers stay unusable.
     """
     labels: list[list[EventLabel]] = [[] for _ in entries]
     prompts: dict[str, str] = {}
     known: dict[str, str] = {}
+    shortened = 0
+    waiting = [
+        entries[begin : begin + EVENTS_PER_CHUNK] for begin in range(0, len(entries), EVENTS_PER_CHUNK)
+    ]
+    waiting.reverse()
+    done = 0
+    while waiting:
+        chunk = waiting.pop()
+        try:
+            answer = _ask(chunk, tools, prompts)
+        except (ContextLengthError, AnswerError) as error:
+            if not outgrew_context(error):
+                raise
+            if len(chunk) > 1:
+                middle = len(chunk) // 2
+                waiting += [chunk[middle:], chunk[:middle]]
+                continue
+            if len(str(_listed(1, chunk[0])["text"])) <= SHORT_TEXT:
+                raise
+            answer = _ask(chunk, tools, prompts, text_length=SHORT_TEXT)
+            shortened += 1
+        for interest in answer.interests:
+            path = _path(interest.path, known)
+            for number in dict.fromkeys(interest.events):
+                entry = chunk[number - 1]
+                labels[done + number - 1].append(EventLabel(path, 1.0, _turned_away(entry, path)))
+        done += len(chunk)
+        tools.progress(done, len(entries))
+    notes = []
+    if shortened:
+        events = "1 event, which does" if shortened == 1 else f"{shortened} events, which do"
+        notes.append(f"the model read only the first {SHORT_TEXT} characters of {events} not fit its context")
+    return Extraction(labels, "open", notes, prompts)
+
+
+def _ask(
+    chunk: Sequence[HistoryEntry],
+    tools: ExtractionTools,
+    prompts: dict[str, str],
+    *,
+    text_length: int | None = None,
+) -> OpenAnswer:
+    """Ask about one chunk of events, and add the fingerprints of the templates to `prompts`."""
     system = tools.library.render("interests/open_system", tools.language)
-    prompts[f"{system.name}.{system.language}"] = system.fingerprint
-    for begin in range(0, len(entries), EVENTS_PER_CHUNK):
-        chunk = entries[begin : begin + EVENTS_PER_CHUNK]
-        listed = [_listed(number, entry) for number, entry in enumerate(chunk, start=1)]
-        prompt = tools.library.render("interests/open", tools.language, events=listed)
-        prompts[f"{prompt.name}.{prompt.language}"] = prompt.fingerprint
+    listed = [_listed(number, entry, text_length) for number, entry in enumerate(chunk, start=1)]
+    prompt = tools.library.render("interests/open", tools.language, events=listed)
+    prompts.update({f"{used.name}.{used.language}": used.fingerprint for used in (system, prompt)})
+    with naming_prompt(prompt.fingerprint):
         answer = ask(
             tools.model,
             [Message(role="system", content=system.text), Message(role="user", content=prompt.text)],
@@ -61,16 +108,10 @@ def write_interests(entries: Sequence[HistoryEntry], tools: ExtractionTools) -> 
             max_tokens=200 + TOKENS_PER_INTEREST * min(MAX_INTERESTS, 4 + len(chunk)),
             check=partial(_faults, size=len(chunk)),
         )
-        for interest in answer.value.interests:
-            path = _path(interest.path, known)
-            for number in dict.fromkeys(interest.events):
-                entry = chunk[number - 1]
-                labels[begin + number - 1].append(EventLabel(path, 1.0, _turned_away(entry, path)))
-        tools.progress(min(begin + EVENTS_PER_CHUNK, len(entries)), len(entries))
-    return Extraction(labels, "open", [], prompts)
+    return answer.value
 
 
-def _listed(number: int, entry: HistoryEntry) -> dict[str, object]:
+def _listed(number: int, entry: HistoryEntry, text_length: int | None = None) -> dict[str, object]:
     event, item = entry.event, entry.item
     parts = [event.text or ""]
     if item is not None:
@@ -81,12 +122,10 @@ def _listed(number: int, entry: HistoryEntry) -> dict[str, object]:
             item.description,
             event.text or "",
         ]
-    return {
-        "number": number,
-        "action": event.action,
-        "value": event.value,
-        "text": "; ".join(part for part in parts if part),
-    }
+    text = "; ".join(part for part in parts if part)
+    if text_length is not None and len(text) > text_length:
+        text = f"{text[: text_length - 1]}…"
+    return {"number": number, "action": event.action, "value": event.value, "text": text}
 
 
 def _faults(answer: OpenAnswer, size: int) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime, timezone
-from functools import cached_property
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -43,7 +42,7 @@ class InterestProfile(BaseModel):
     notes: tuple[str, ...] = ()
     """What a reader should know about how the profile was made."""
     usage: Usage = Usage()
-    """What the language model cost."""
+    """What the language model cost meanwhile; work that overlaps in other threads is counted in."""
     seconds: float = Field(default=0.0, ge=0)
     """How long it took."""
     created: datetime = Field(default_factory=_now)
@@ -58,9 +57,9 @@ class InterestProfile(BaseModel):
         """Every interest, parents before their children."""
         return self.hierarchy.interests
 
-    @cached_property
+    @property
     def graph(self) -> InterestGraph:
-        """The hierarchy as a networkx graph; see `llmrec.interests.graph.to_graph`."""
+        """The hierarchy as a new networkx graph, yours to edit; see `llmrec.interests.graph.to_graph`."""
         return to_graph(self.hierarchy)
 
     def tree(self) -> str:

@@ -87,7 +87,7 @@ class Capabilities(BaseModel):
     structured: StructuredSupport
     """The firmest way this model's answers can be held to a JSON schema."""
     open_answers: bool
-    """Whether its free structured answers can be trusted to follow instructions (7B and up, or hosted)."""
+    """Whether its free structured answers can be trusted to follow instructions (3B and up, or hosted)."""
     context_length: int | None = None
     """Longest prompt and answer together, in tokens; None when unknown."""
 

@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 import json_repair
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from llmrec.errors import AnswerError, ContextLengthError
+from llmrec.errors import AnswerError, ContextLengthError, ModelError
 from llmrec.llm.base import Completion, LanguageModel, Message
 from llmrec.prompting.templates import PromptLibrary
 
@@ -116,6 +116,11 @@ def ask(
             raise _unusable(model, answers, f"stayed faulty {faulty_answers} times ({faults[-1][:200]})")
         correction = library.render(CORRECTION_PROMPT, language, faults=faults[:SHOWN_FAULTS])
         conversation = _corrected(question, completion.text, correction.text)
+
+
+def outgrew_context(error: ModelError) -> bool:
+    """Whether what `ask` raised is for want of context, for the question or its answer: ask for less."""
+    return isinstance(error, ContextLengthError) or isinstance(error.__cause__, ContextLengthError)
 
 
 def compact_schema(answer_type: type[BaseModel]) -> dict[str, Any]:

@@ -86,7 +86,7 @@ class PromptLibrary:
         Raises InputError when there is no such template, when it is broken, when it asks for a variable that
         was not given, or when it prints text outside the fence.
         """
-        path, found_language = self._find(name, language)
+        path, found_language = self.find(name, language)
         fingerprint = self._fingerprint(path)
         try:
             text = self._environment.get_template(path).render(**variables)
@@ -112,7 +112,21 @@ class PromptLibrary:
 
     def source(self, name: str, language: str = DEFAULT_LANGUAGE) -> str:
         """The text of a template. Raises InputError when there is none."""
-        return self._source(self._find(name, language)[0])
+        return self._source(self.find(name, language)[0])
+
+    def find(self, name: str, language: str) -> tuple[str, str]:
+        """The path of a template within its folder, and the language it is in: the one asked for, or English.
+
+        Raises InputError when there is none.
+        """
+        stage, _, rest = name.partition("/")
+        # A name is no path: it can lead to no file outside the folders.
+        if all(PART.fullmatch(part) for part in (stage, rest, language)):
+            for candidate in dict.fromkeys((language, DEFAULT_LANGUAGE)):
+                path = f"{stage}/{candidate}/{rest}{SUFFIX}"
+                if any((folder / path).is_file() for folder in self._folders):
+                    return path, candidate
+        raise InputError(f"there is no prompt named {name!r}: llmrec prompts list shows the names")
 
     def list(self) -> list[PromptInfo]:
         """Every template, by name."""
@@ -128,7 +142,7 @@ class PromptLibrary:
         infos = []
         for name in sorted(languages):
             shown = DEFAULT_LANGUAGE if DEFAULT_LANGUAGE in languages[name] else min(languages[name])
-            path, _ = self._find(name, shown)
+            path, _ = self.find(name, shown)
             location = self._location(path)
             infos.append(
                 PromptInfo(
@@ -140,16 +154,6 @@ class PromptLibrary:
                 )
             )
         return infos
-
-    def _find(self, name: str, language: str) -> tuple[str, str]:
-        stage, _, rest = name.partition("/")
-        # A name is no path: it can lead to no file outside the folders.
-        if all(PART.fullmatch(part) for part in (stage, rest, language)):
-            for candidate in dict.fromkeys((language, DEFAULT_LANGUAGE)):
-                path = f"{stage}/{candidate}/{rest}{SUFFIX}"
-                if any((folder / path).is_file() for folder in self._folders):
-                    return path, candidate
-        raise InputError(f"there is no prompt named {name!r}: llmrec prompts list shows the names")
 
     def _location(self, path: str) -> Path:
         for folder in self._folders:

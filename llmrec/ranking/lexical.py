@@ -10,7 +10,7 @@ import numpy as np
 from llmrec.behavior.events import Catalog, HistoryEntry, Item
 from llmrec.candidates.bm25 import Bm25Index, Scores, item_text, tokenize
 from llmrec.interests.anchored import Offer, label_subject
-from llmrec.interests.extraction import EventLabel
+from llmrec.interests.extraction import EventLabel, StageProgress
 from llmrec.interests.hierarchy import Interest, InterestHierarchy
 from llmrec.interests.profile import InterestProfile
 from llmrec.interests.subjects import item_subject, wanted_words
@@ -18,6 +18,8 @@ from llmrec.interests.taxonomy import Vocabulary
 from llmrec.ranking.types import Contribution
 
 MAX_EVENTS = 30
+MAX_KEPT_ITEMS = 100_000
+PROGRESS_EVERY = 500
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ class InterestMatcher:
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self._offer = Offer(vocabulary, "en")
-        self._labels: dict[str, list[EventLabel]] = {}
+        self._labels: dict[str, tuple[Item, list[EventLabel]]] = {}
 
     def contributions(self, hierarchy: InterestHierarchy, item: Item) -> tuple[Contribution, ...]:
         """The interests an item belongs to, each with its weight times how surely the item belongs there.
@@ -91,10 +93,12 @@ class InterestMatcher:
         return tuple(sorted(found, key=lambda part: (-abs(part.amount), part.id)))
 
     def _item_labels(self, item: Item) -> list[EventLabel]:
-        key = item.model_dump_json()
-        if key not in self._labels:
-            self._labels[key] = label_subject(item_subject(item), self._offer)
-        return self._labels[key]
+        known = self._labels.get(item.id)
+        if known is None or known[0] != item:
+            if len(self._labels) >= MAX_KEPT_ITEMS:
+                self._labels.clear()
+            known = self._labels[item.id] = (item, label_subject(item_subject(item), self._offer))
+        return known[1]
 
     def _by_name(
         self, hierarchy: InterestHierarchy, item: Item, known: Mapping[str, float]
@@ -123,12 +127,17 @@ def choose_candidates(
     *,
     excluded: set[str],
     most: int,
+    progress: StageProgress,
 ) -> list[Item]:
     """Take the items that match best by words and by interests, in turns, then the catalogue's own order."""
     items = catalog.items_in_order
     totals = matches.totals
     allowed = [at for at, item in enumerate(items) if item.id not in excluded]
-    amounts = {at: interest_amounts(items[at]) for at in allowed}
+    amounts: dict[int, float] = {}
+    for number, at in enumerate(allowed, start=1):
+        amounts[at] = interest_amounts(items[at])
+        if number % PROGRESS_EVERY == 0:
+            progress(number, len(allowed))
     by_words = sorted(allowed, key=lambda at: (-float(totals[at]), at))
     by_interests = sorted(allowed, key=lambda at: (-amounts[at], at))
     chosen: dict[int, None] = {}

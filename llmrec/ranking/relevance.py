@@ -8,9 +8,11 @@ from functools import partial
 from pydantic import BaseModel, Field
 
 from llmrec.behavior.events import Item
+from llmrec.errors import AnswerError, ContextLengthError
 from llmrec.interests.extraction import StageProgress
 from llmrec.llm.base import LanguageModel, Message
-from llmrec.prompting.structured import ask
+from llmrec.llm.cache import naming_prompt
+from llmrec.prompting.structured import ask, outgrew_context
 from llmrec.prompting.templates import PromptLibrary
 from llmrec.ranking.context import PersonContext, item_line
 
@@ -42,23 +44,80 @@ def relevance_grades(
 ) -> tuple[list[float], dict[str, str], list[str]]:
     """Have the model grade each item from 0 to 10, in lists of 20.
 
-    Returns the grades in the order of the items, the fingerprints of the templates, and notes (none).
-    Raises AnswerError when the model keeps leaving items out or naming ones that are not there.
+    A list that does not fit the model's context is halved, as often as it takes. Where not even one item
+    fits, the older half of the history is left out, as in `likelihood_ratios`, a note says so, and all items
+    are graded anew: grades by different histories do not compare. Returns the grades in the order of the
+    items, the fingerprints of the templates, and the notes.
+    Raises ContextLengthError when nothing more can go, AnswerError when the model keeps leaving items out or
+    naming ones that are not there.
     """
-    system = library.render("ranking/relevance_system", language)
-    used = {f"{system.name}.{system.language}": system.fingerprint}
+    used: dict[str, str] = {}
+    shown = person
+    while True:
+        try:
+            values = _grade_all(model, library, language, shown, items, progress, used)
+            break
+        except (ContextLengthError, AnswerError) as error:
+            shorter = shown.shortened() if outgrew_context(error) else None
+            if shorter is None:
+                raise
+            shown = shorter
+    left_out = len(person.items) - len(shown.items) + len(person.words) - len(shown.words)
+    notes = []
+    if left_out:
+        notes.append(f"the model read all but the {left_out} oldest events, which do not fit its context")
+    return values, used, notes
+
+
+def _grade_all(
+    model: LanguageModel,
+    library: PromptLibrary,
+    language: str,
+    person: PersonContext,
+    items: Sequence[Item],
+    progress: StageProgress,
+    used: dict[str, str],
+) -> list[float]:
+    """Grade every item, in lists that fit; raises what `outgrew_context` knows when a single one does not."""
     values: list[float] = []
-    for begin in range(0, len(items), CHUNK):
-        part = items[begin : begin + CHUNK]
-        prompt = library.render(
-            "ranking/relevance",
-            language,
-            interests=person.interests,
-            words=person.words,
-            items=person.items,
-            candidates=[item_line(item) for item in part],
-        )
-        used[f"{prompt.name}.{prompt.language}"] = prompt.fingerprint
+    waiting = [items[begin : begin + CHUNK] for begin in range(0, len(items), CHUNK)]
+    waiting.reverse()
+    while waiting:
+        part = waiting.pop()
+        try:
+            values += _grade(model, library, language, person, part, used)
+        except (ContextLengthError, AnswerError) as error:
+            if len(part) == 1 or not outgrew_context(error):
+                raise
+            middle = len(part) // 2
+            waiting += [part[middle:], part[:middle]]
+            continue
+        progress(len(values), len(items))
+    return values
+
+
+def _grade(
+    model: LanguageModel,
+    library: PromptLibrary,
+    language: str,
+    person: PersonContext,
+    part: Sequence[Item],
+    used: dict[str, str],
+) -> list[float]:
+    """Grade one list of items, and add the fingerprints of the templates to `used`."""
+    system = library.render("ranking/relevance_system", language)
+    prompt = library.render(
+        "ranking/relevance",
+        language,
+        interests=person.interests,
+        words=person.words,
+        items=person.items,
+        candidates=[item_line(item) for item in part],
+    )
+    used.update(
+        {f"{rendered.name}.{rendered.language}": rendered.fingerprint for rendered in (system, prompt)}
+    )
+    with naming_prompt(prompt.fingerprint):
         answer = ask(
             model,
             [Message(role="system", content=system.text), Message(role="user", content=prompt.text)],
@@ -68,10 +127,8 @@ def relevance_grades(
             max_tokens=100 + TOKENS_PER_GRADE * len(part),
             check=partial(_faults, size=len(part)),
         )
-        by_number = {grade.item: float(grade.grade) for grade in answer.value.grades}
-        values += [by_number[number] for number in range(1, len(part) + 1)]
-        progress(len(values), len(items))
-    return values, used, []
+    by_number = {grade.item: float(grade.grade) for grade in answer.value.grades}
+    return [by_number[number] for number in range(1, len(part) + 1)]
 
 
 def _faults(answer: Grades, size: int) -> list[str]:

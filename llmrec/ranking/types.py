@@ -42,7 +42,7 @@ class RankingEvidence(BaseModel):
     interests: tuple[Contribution, ...] = ()
     """The person's interests that the item belongs to, with their part of the `interests` signal."""
     events: tuple[Contribution, ...] = ()
-    """The events whose words the item shares, with their part of the `bm25` signal."""
+    """The three events whose words the item shares most, with their part of the `bm25` signal."""
 
 
 class RankedItem(BaseModel):
@@ -76,6 +76,7 @@ class Ranking(BaseModel):
     notes: tuple[str, ...] = ()
     """What a reader should know about how the ranking was made."""
     usage: Usage = Usage()
+    """What the language model cost meanwhile; work that overlaps in other threads is counted in."""
     seconds: dict[str, float] = Field(default_factory=dict)
     """How long each stage took."""
     created: datetime = Field(default_factory=lambda: datetime.now(tz=timezone.utc))

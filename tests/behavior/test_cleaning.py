@@ -16,6 +16,7 @@ from llmrec.behavior.cleaning import (
     time_order,
 )
 from llmrec.behavior.events import Catalog, Event, Item
+from llmrec.behavior.strength import build_history
 from llmrec.behavior.text import printable, record_text
 from llmrec.errors import InputError
 from llmrec.settings import Settings
@@ -119,9 +120,23 @@ class TestTimeOrder:
             event(item_id="after-late", timestamp=None),
             event(item_id="early", timestamp=NOW),
             event(item_id="after-early", timestamp=None),
+            event(item_id="bens-last", user_id="ben", timestamp=NOW + 2),
         ]
         ordered = [events[index].item_id for index in time_order(events)]
-        assert ordered == ["early", "after-early", "bens", "first", "late", "after-late"]
+        assert ordered == [
+            *("early", "bens", "bens-last", "first", "late", "after-late", "after-early"),
+        ]
+
+    def test_undated_events_at_the_end_come_last_in_a_file_that_begins_with_the_newest(self):
+        dated = [event(item_id=name, timestamp=time) for name, time in [("new", NOW), ("old", NOW - 9e8)]]
+        said = [event("say", None, text=text) for text in ("first words", "last words")]
+        assert time_order([*dated, *said]) == [1, 0, 2, 3]
+        assert time_order([dated[0], said[0], dated[1], said[1]]) == [2, 0, 1, 3]
+        assert time_order([dated[1], dated[0], *said]) == [0, 1, 2, 3]
+        history = build_history("ana", [*dated, *said], CATALOG, SETTINGS)
+        assert [entry.event for entry in history] == [dated[1], dated[0], *said]
+        assert history[0].decay < 1e-3
+        assert [entry.decay for entry in history[1:]] == [1, 1, 1]
 
     def test_without_times_the_order_stays(self):
         events = [event(item_id=name) for name in "cab"]
@@ -144,8 +159,8 @@ class TestCleanEvents:
     def test_clean_events_pass_unchanged_and_in_order(self):
         events = [event(timestamp=NOW + 1), event(timestamp=NOW), event("say", None, text="hello")]
         cleaned, report = clean_events(events, CATALOG, SETTINGS, rows=[2, 3, 4])
-        assert cleaned == [events[1], events[2], events[0]]
-        assert report.rows == [3, 4, 2]
+        assert cleaned == [events[1], events[0], events[2]]
+        assert report.rows == [3, 2, 4]
         assert report.notes == []
         assert report.summary() == "3 read, 3 kept"
 
@@ -237,6 +252,13 @@ class TestCleanEvents:
     def test_rows_must_match_the_records(self):
         with pytest.raises(InputError, match="1 records but 2 rows"):
             clean_events([event()], CATALOG, SETTINGS, rows=[1, 2])
+
+    def test_an_event_without_a_row_hides_no_row_of_the_others(self):
+        events = [event(item_id="gone"), event(timestamp=NOW), event("say", None, text="hello")]
+        cleaned, report = clean_events(events, CATALOG, SETTINGS, rows=[7, 8, None])
+        assert cleaned == events[1:]
+        assert report.notes[0].row == 7
+        assert report.rows == [8, None]
 
     @settings(deadline=None)
     @given(
@@ -341,6 +363,14 @@ class TestCleaningReport:
         assert (both.read, both.kept, both.rows) == (4, 3, [1, 3, 1])
         assert both.notes == one.notes + two.notes
         assert "row 2 of one.csv" in both.summary()
+
+    def test_a_source_without_rows_leaves_those_of_the_other_in_their_places(self):
+        with_rows = CleaningReport(read=2, kept=2, rows=[1, 3])
+        without = CleaningReport(read=1, kept=1)
+        assert (with_rows + without).rows == [1, 3, None]
+        assert (without + with_rows).rows == [None, 1, 3]
+        assert (without + without).rows == []
+        assert (with_rows + CleaningReport()).rows == [1, 3]
 
     def test_two_steps_follow_each_other(self):
         reading = CleaningReport(read=3, kept=2, notes=[self.note("set_aside", 2)], rows=[1, 3])

@@ -116,7 +116,7 @@ class TestBuildHistory:
         ]
         assert [entry.strength for entry in history] == pytest.approx([-0.6, 1.0, 1.0, 0.5])
         assert [entry.decay for entry in history] == pytest.approx([0.5, 0.5, 1.0, 1.0])
-        assert history.item_ids == {"a", "b"}
+        assert history.item_ids == {"a", "b", "gone"}, "touched, though the catalogue does not hold it"
 
     def test_works_without_a_catalogue_and_for_a_stranger(self):
         assert build_history("ana", [event("like", "a")], None, SETTINGS)[0].item is None

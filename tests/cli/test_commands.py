@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +128,21 @@ def test_the_same_question_twice_asks_the_model_once(
     ]
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows keeps no such modes")
+def test_the_default_store_is_for_its_owner_alone(llmrec_run: Program) -> None:
+    path = default_store_path()
+    mask = os.umask(0o022)
+    try:
+        document(llmrec_run("profile", EVENTS, "--user", "priya", *MODEL, "--json"))
+        assert [stat.S_IMODE(each.stat().st_mode) for each in (path, path.parent)] == [0o600, 0o700]
+        path.chmod(0o640)
+        path.parent.chmod(0o755)
+        document(llmrec_run("profile", EVENTS, "--user", "priya", *MODEL, "--json"))
+        assert [stat.S_IMODE(each.stat().st_mode) for each in (path, path.parent)] == [0o640, 0o755]
+    finally:
+        os.umask(mask)
+
+
 def test_nothing_is_kept_where_that_is_asked(llmrec_run: Program) -> None:
     document(llmrec_run("profile", EVENTS, "--user", "priya", *MODEL, "--store", ":memory:", "--json"))
     assert not default_store_path().exists()
@@ -191,6 +208,48 @@ def test_a_sentence_is_added_to_the_events_of_a_file(llmrec_run: Program, tmp_pa
     profile = found["profiles"][0]
     assert [entry["event"]["action"] for entry in profile["entries"]] == ["like", "say"]
     assert (profile["report"]["read"], profile["report"]["kept"]) == (3, 2)
+
+
+def test_a_sentence_counts_in_full_beside_a_file_that_begins_with_the_newest(
+    llmrec_run: Program, tmp_path: Path, films: str
+) -> None:
+    events = write(
+        tmp_path / "e.jsonl",
+        [event("ana", "a", timestamp="2026-01-01"), event("ana", "b", timestamp="2020-01-01")],
+    )
+    found = document(llmrec_run("recommend", events, "--say", "horror", "--catalog", films, *MODEL, "--json"))
+    entries = found["profiles"][0]["entries"]
+    assert [entry["event"]["action"] for entry in entries] == ["like", "like", "say"]
+    assert [entry["decay"] for entry in entries[1:]] == [1, 1]
+    assert entries[0]["decay"] < 0.1
+
+
+def test_a_sentence_hides_no_row_of_the_file(llmrec_run: Program, tmp_path: Path, films: str) -> None:
+    events = write(tmp_path / "e.jsonl", [event("ana", "a"), event("ana", "gone")])
+    outcome = llmrec_run("recommend", events, "--say", "horror", "--catalog", films, *MODEL)
+    assert "note: ana: 3 read, 2 kept: 1 set aside (row 2: the item 'gone'" in outcome.err
+
+
+@pytest.mark.parametrize("command", ["profile", "recommend"])
+def test_faults_of_reading_are_told_when_a_part_of_the_file_is_used(
+    llmrec_run: Program, tmp_path: Path, films: str, command: str
+) -> None:
+    events = write(
+        tmp_path / "e.jsonl",
+        [event("ana", "a"), event("bo", "c", timestamp="soon"), {"user_id": "bo"}],
+    )
+    arguments = [command, events, "--catalog", films, *MODEL, "--user"]
+    told = f"note: {events}: 3 read, 2 kept: 1 repaired, 1 set aside (row 3: it has no action"
+    of_bo, of_ana = llmrec_run(*arguments, "bo"), llmrec_run(*arguments, "ana")
+    assert told in of_bo.err
+    assert told in of_ana.err
+    assert "note: bo: 1 read, 1 kept: 1 repaired (row 2: the timestamp was taken as unknown" in of_bo.err
+    assert "note: ana: 1 read" not in of_ana.err
+    found = document(llmrec_run(*arguments, "bo", "--json"))
+    assert [note["row"] for note in found["profiles"][0]["report"]["notes"]] == [2]
+    assert [note["row"] for note in found["events_report"]["notes"]] == [2, 3]
+    alone = write(tmp_path / "alone.jsonl", [event("bo", "c", timestamp="soon")])
+    assert llmrec_run(command, alone, "--catalog", films, *MODEL).err.count("taken as unknown") == 1
 
 
 def test_the_store_remembers_a_person(llmrec_run: Program, tmp_path: Path, films: str) -> None:

@@ -47,6 +47,13 @@ def test_show_prints_the_source_as_it_is(llmrec_run: Program) -> None:
     assert shown["source"] == PromptLibrary().source("ranking/history")
 
 
+@pytest.mark.parametrize(("asked", "found"), [("fr", "en"), ("zh", "zh")])
+def test_show_names_the_language_that_was_found(llmrec_run: Program, asked: str, found: str) -> None:
+    shown = json.loads(llmrec_run("prompts", "show", "ranking/history", "--language", asked, "--json").out)
+    assert shown["language"] == found
+    assert shown["source"] == PromptLibrary().source("ranking/history", found)
+
+
 def test_a_folder_of_ones_own_comes_first(llmrec_run: Program, tmp_path: Path) -> None:
     own = tmp_path / "own" / "ranking" / "en" / "item.jinja"
     own.parent.mkdir(parents=True)

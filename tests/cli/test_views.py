@@ -16,7 +16,7 @@ from tests.builders import interest
 
 WHY = (
     "shares words with The Master and Margarita and Beloved; Books › Literary fiction (weight 0.41); "
-    "与「米家压力IH电饭煲」用词相近；模型认为有这段历史比没有时更可能出现（+79.3）"
+    "与「米家压力IH电饭煲」用词相近；模型认为有这段历史比没有时更可能出现（+79.3 nats）"
 )
 RANKING = Ranking(
     user_id="ana",

@@ -60,7 +60,7 @@ def test_all_three_signals_in_the_order_of_what_they_add(profile: InterestProfil
     assert line(profile, evidence, bm25=(1.0, 0.2), interests=(0.6, 0.5), likelihood_ratio=(7.25, 0.1)) == (
         f"Films › Horror (weight {weight:.2f}, 2 events, such as Alien and “horror films”); "
         "shares words with “horror films” and Alien; "
-        "the model expects it more after this history than after none (+7.2)"
+        "the model expects it more after this history than after none (+7.2 nats)"
     )
 
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
+import sqlite3
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from llmrec.errors import AnswerError
+from llmrec.errors import AnswerError, ContextLengthError
+from llmrec.llm.base import Completion
 from llmrec.llm.scripted import ScriptedModel
 from llmrec.recommender import Recommender
-from tests.builders import DAY, NOON, labels_of, weights_by_hand, writing_model
+from tests.builders import DAY, NOON, WRITES_ONLY, labels_of, weights_by_hand, writing_model
 
 
 def events(*texts: str, action: str = "search") -> list[dict[str, Any]]:
@@ -170,3 +175,79 @@ def test_an_empty_answer_is_an_answer() -> None:
         profile = recommender.profile(events("asdf"))
     assert len(profile.hierarchy) == 0
     assert profile.unlabelled == ("e1",)
+
+
+class NarrowModel(ScriptedModel):
+    """Names the number in each event's text, and reads no more characters of events than `limit`."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(capabilities=WRITES_ONLY)
+        self.limit = limit
+        self.read: list[list[str]] = []
+
+    def generate(self, messages: Any, **options: Any) -> Completion:
+        asked = messages[-1].content.partition("<events>")[2].partition("</events>")[0]
+        lines = re.findall(r"(?m)^\d+\. .*$", asked)
+        self.read.append(lines)
+        if len(asked) > self.limit:
+            self.enqueue(ContextLengthError("too long", tokens=len(asked), limit=self.limit))
+        else:
+            found = [(f"Film {line.split()[-1][:9]}", [at]) for at, line in enumerate(lines, start=1)]
+            self.enqueue(answer(*found[:24]))
+        return super().generate(messages, **options)
+
+
+def test_a_chunk_longer_than_the_context_is_halved_and_every_event_keeps_its_place() -> None:
+    model = NarrowModel(250)
+    done: list[int] = []
+    with Recommender(
+        model, progress=lambda at: done.append(at.done) if at.stage == "finding interests" else None
+    ) as recommender:
+        profile = recommender.profile(events(*(f"robots {number}" for number in range(45))))
+    assert [len(lines) for lines in model.read] == [40, 20, 10, 10, 20, 10, 10, 5]
+    assert done == [10, 20, 30, 40, 45]
+    assert profile.unlabelled == ()
+    assert profile.notes == ()
+    for number in range(45):
+        (entry,) = profile.evidence(f"film-{number}")
+        assert entry.title == f"robots {number}"
+
+
+def test_one_event_longer_than_the_context_is_shown_by_its_beginning_and_a_note_says_so() -> None:
+    model = NarrowModel(180)
+    with Recommender(model) as recommender:
+        profile = recommender.profile(events("robots 1", "r" * 290, "robots 3"))
+    assert [len(lines) for lines in model.read] == [3, 1, 2, 1, 1, 1]
+    assert model.read[4] == [f"1. search: {'r' * 99}…"]
+    assert profile.unlabelled == ()
+    assert profile.notes == (
+        "the model read only the first 100 characters of 1 event, which does not fit its context",
+    )
+
+
+@pytest.mark.parametrize(("text", "questions"), [("robots", 1), ("r" * 290, 2)])
+def test_an_event_of_which_not_even_the_beginning_fits_is_an_error(text: str, questions: int) -> None:
+    model = NarrowModel(0)
+    with Recommender(model) as recommender:
+        with pytest.raises(ContextLengthError):
+            recommender.profile(events(text))
+        assert recommender.store.profile("a") is None
+    assert len(model.read) == questions
+
+
+def test_an_answer_for_which_the_context_has_no_room_is_asked_for_in_parts() -> None:
+    cut = Completion(text="{", finish_reason="length", structured="json_schema")
+    model = writing_model(cut, ContextLengthError("too long"), answer(("Films", [1])), answer(("Books", [1])))
+    with Recommender(model) as recommender:
+        profile = recommender.profile(events("robots", "a novel"))
+    assert [entry.title for entry in profile.evidence("films")] == ["robots"]
+    assert [entry.title for entry in profile.evidence("books")] == ["a novel"]
+
+
+def test_answers_are_stored_under_the_fingerprint_of_their_prompt(tmp_path: Path) -> None:
+    path = tmp_path / "store.sqlite3"
+    with Recommender(writing_model(answer(("Films", [1]))), store=path) as recommender:
+        profile = recommender.profile(events("robots"))
+    with closing(sqlite3.connect(path)) as connection:
+        rows = connection.execute("SELECT kind, prompt_id FROM model_calls").fetchall()
+    assert rows == [("generate", profile.prompts["interests/open.en"])]

@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field
 from llmrec.errors import AnswerError, ContextLengthError, InputError, ModelUnavailableError
 from llmrec.llm.base import Capabilities, Completion, FinishReason, Message, StructuredSupport
 from llmrec.llm.scripted import ScriptedModel
-from llmrec.prompting.structured import StructuredAnswer, ask, compact_schema
+from llmrec.prompting.structured import StructuredAnswer, ask, compact_schema, outgrew_context
 from llmrec.prompting.templates import PromptLibrary
 
 
@@ -124,10 +124,17 @@ class TestTruncation:
         with pytest.raises(AnswerError, match="its context has no room for more") as caught:
             ask_for_interests(model, library)
         assert caught.value.answers == ("{",)
+        assert outgrew_context(caught.value)
 
     def test_a_question_that_is_too_long_is_not(self, library: PromptLibrary) -> None:
-        with pytest.raises(ContextLengthError):
+        with pytest.raises(ContextLengthError) as caught:
             ask_for_interests(ScriptedModel(ContextLengthError("too long")), library)
+        assert outgrew_context(caught.value)
+
+    def test_other_faults_are_not_for_want_of_context(self, library: PromptLibrary) -> None:
+        with pytest.raises(AnswerError) as caught:
+            ask_for_interests(ScriptedModel(WRONG), library, max_attempts=1)
+        assert not outgrew_context(caught.value)
 
     @pytest.mark.parametrize("reason", ["content_filter", "cancelled"])
     def test_an_answer_that_was_stopped_is_no_answer(

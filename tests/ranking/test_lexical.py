@@ -115,7 +115,12 @@ def test_candidates_are_taken_by_words_and_by_interests_in_turns() -> None:
 
     def chosen(most: int, excluded: frozenset[str] = frozenset()) -> list[str]:
         found = choose_candidates(
-            catalog, matches, lambda item: liked.get(item.id, 0.0), excluded=set(excluded), most=most
+            catalog,
+            matches,
+            lambda item: liked.get(item.id, 0.0),
+            excluded=set(excluded),
+            most=most,
+            progress=lambda done, total: None,
         )
         return [item.id for item in found]
 

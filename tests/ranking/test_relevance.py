@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import re
+import sqlite3
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from llmrec.errors import AnswerError
+from llmrec.behavior.events import Item
+from llmrec.errors import AnswerError, ContextLengthError
+from llmrec.llm.base import Completion
 from llmrec.llm.scripted import ScriptedModel
+from llmrec.prompting.templates import PromptLibrary
+from llmrec.ranking.context import ItemLine, PersonContext
+from llmrec.ranking.relevance import relevance_grades
 from llmrec.recommender import Recommender
-from tests.builders import writing_model
+from tests.builders import WRITES_ONLY, writing_model
 
 ITEMS = [
     {"id": "alien", "title": "Alien", "categories": ["Horror"], "description": "Hunted."},
@@ -78,3 +87,79 @@ def test_many_items_are_graded_in_lists_of_twenty() -> None:
     assert ranking.candidates == 45
     assert [placed.item.id for placed in ranking][:5] == ["040", "041", "042", "043", "044"]
     assert [placed.signals["relevance"].value for placed in ranking][-1] == 1
+
+
+class NarrowModel(ScriptedModel):
+    """Grades `Film N` by N modulo 11, and refuses more than so many liked things and candidates together."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(capabilities=WRITES_ONLY)
+        self.most = most
+        self.asked: list[tuple[int, int]] = []
+        """How many liked things and how many candidates each question showed."""
+        self.liked: list[str] = []
+
+    def generate(self, messages: Any, **options: Any) -> Completion:
+        content = messages[-1].content
+        self.liked = re.findall(r"Liked (\d+)", content)
+        candidates = re.findall(r"(?m)^\d+\. Film (\d+)", content)
+        self.asked.append((len(self.liked), len(candidates)))
+        if sum(self.asked[-1]) > self.most:
+            self.enqueue(ContextLengthError("too long"))
+        else:
+            self.enqueue(grades(*(int(number) % 11 for number in candidates)))
+        return super().generate(messages, **options)
+
+
+def grade_films(model: ScriptedModel, films: int, liked: int) -> tuple[list[float], list[str], list[int]]:
+    person = PersonContext((), (), tuple(ItemLine(f"Liked {number}", "") for number in range(liked)))
+    items = [Item(id=str(number), title=f"Film {number}") for number in range(films)]
+    done: list[int] = []
+    values, _, notes = relevance_grades(
+        model, PromptLibrary(), "en", person, items, lambda at, total: done.append(at)
+    )
+    return values, notes, done
+
+
+def test_a_list_longer_than_the_context_is_halved_and_no_grade_is_misplaced() -> None:
+    model = NarrowModel(10)
+    values, notes, done = grade_films(model, films=25, liked=4)
+    assert values == [number % 11 for number in range(25)]
+    assert [candidates for _, candidates in model.asked] == [20, 10, 5, 5, 10, 5, 5, 5]
+    assert done == [5, 10, 15, 20, 25]
+    assert notes == []
+
+
+def test_a_history_longer_than_the_context_loses_the_oldest_and_all_are_graded_alike() -> None:
+    model = NarrowModel(6)
+    values, notes, done = grade_films(model, films=4, liked=20)
+    assert values == [0, 1, 2, 3]
+    too_long = [(liked, candidates) for liked in (20, 10) for candidates in (4, 2, 1)]
+    assert model.asked == [*too_long, (5, 4), (5, 2), (5, 1), (5, 1), (5, 2), (5, 1), (5, 1)]
+    assert model.liked == ["15", "16", "17", "18", "19"]
+    assert notes == ["the model read all but the 15 oldest events, which do not fit its context"]
+    assert done == [1, 2, 3, 4]
+
+
+def test_a_context_for_not_even_one_of_each_is_an_error() -> None:
+    model = NarrowModel(1)
+    with pytest.raises(ContextLengthError):
+        grade_films(model, films=2, liked=4)
+    assert model.asked == [(4, 2), (4, 1), (2, 2), (2, 1), (1, 2), (1, 1)]
+
+
+def test_an_unusable_answer_costs_no_history() -> None:
+    model = writing_model(*["Alien is best."] * 3)
+    with pytest.raises(AnswerError):
+        grade_films(model, films=2, liked=4)
+    assert len(model.history) == 3
+
+
+def test_grades_are_stored_under_the_fingerprint_of_their_prompt(tmp_path: Path) -> None:
+    path = tmp_path / "store.sqlite3"
+    with Recommender(writing_model(NO_INTERESTS, grades(3, 0, 9)), ITEMS, store=path) as recommender:
+        profile = recommender.profile(SAID)
+        ranking = recommender.recommend(profile)
+    with closing(sqlite3.connect(path)) as connection:
+        stored = {prompt for (prompt,) in connection.execute("SELECT prompt_id FROM model_calls")}
+    assert stored == {profile.prompts["interests/open.en"], ranking.prompts["ranking/relevance.en"]}
