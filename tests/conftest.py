@@ -14,9 +14,15 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from llmrec.llm.base import LanguageModel
+
+# A machine under load is no failure; and where a run decides over a change, all runs try the same examples.
+hypothesis.settings.register_profile("default", deadline=None)
+hypothesis.settings.register_profile("ci", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 SERVER_STARTS_WITHIN = 60.0
 

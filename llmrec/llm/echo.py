@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 REPLACEMENT_CHARACTER = "\ufffd"
 # How some servers write white space: as the tokenizer's own stand-ins.
@@ -15,6 +16,9 @@ RAW_TOKEN_CHARACTERS = str.maketrans({"Ġ": " ", "▁": " ", "Ċ": "\n"})
 # A character has at most four bytes, and a token without readable text stands for at most four characters.
 PIECES_PER_CHARACTER = 4
 CHARACTERS_PER_PIECE = 4
+
+# Repeated characters cut into pieces leave several ways; a text for which none of so many fits is given up.
+MOST_WALKS = 256
 
 Span = tuple[int, int]
 
@@ -44,33 +48,72 @@ def token_spans(text: str, tokens: Sequence[str]) -> list[Span | None] | None:
     return max(found, key=lambda walk: walk[0])[1] if found else None
 
 
+@dataclass
+class _Walk:
+    """How far tokens are placed, and where the next one is looked for."""
+
+    index: int
+    position: int
+    readable: int
+    pieces: int
+    waiting: list[int]
+    spans: list[Span | None]
+    first: int | None = None
+    """The first place for the next token; None for where it naturally comes."""
+
+    def looking_from(self, first: int) -> _Walk:
+        """The same, with the next token looked for further on."""
+        waiting, spans = list(self.waiting), list(self.spans)
+        return _Walk(self.index, self.position, self.readable, self.pieces, waiting, spans, first)
+
+
 def _walk(text: str, tokens: Sequence[str], hidden: bool) -> tuple[int, list[Span | None]] | None:
-    """Place the tokens from left to right; returns how many were readable, and the places."""
-    spans: list[Span | None] = [None] * len(tokens)
-    position, readable, pieces, waiting = 0, 0, 0, list[int]()
-    for index, token in enumerate(tokens):
-        if position >= len(text):
+    """Place the tokens from left to right; returns how many were readable, and the places.
+
+    Behind tokens without readable text the next one may stand in several places: the first is tried first.
+    """
+    walks = [_Walk(0, 0, 0, 0, [], [None] * len(tokens))]
+    for _ in range(MOST_WALKS):
+        if not walks:
             break
-        first = position + math.ceil(pieces / PIECES_PER_CHARACTER)
-        last = position + CHARACTERS_PER_PIECE * len(waiting)
-        found = _find(text, token, first, last)
+        walk = walks.pop()
+        if _finish(text, tokens, hidden, walk, walks):
+            return walk.readable, walk.spans
+    return None
+
+
+def _finish(text: str, tokens: Sequence[str], hidden: bool, walk: _Walk, others: list[_Walk]) -> bool:
+    """Place all tokens that are left; whether they make up the text. Adds the ways not taken to `others`."""
+    while walk.index < len(tokens) and walk.position < len(text):
+        token = tokens[walk.index]
+        first = walk.position + math.ceil(walk.pieces / PIECES_PER_CHARACTER)
+        last = walk.position + CHARACTERS_PER_PIECE * len(walk.waiting)
+        found = _find(text, token, first if walk.first is None else walk.first, last)
+        if found is None and walk.first is not None:
+            return False
         if found is None:
-            waiting.append(index)
-            pieces += hidden and _is_piece(token)
+            walk.waiting.append(walk.index)
+            walk.pieces += hidden and _is_piece(token)
+            walk.index += 1
             continue
+        if walk.waiting and found[0] < last:
+            others.append(walk.looking_from(found[0] + 1))
         # Pieces before a character that its last piece shows as a whole belong to that character.
-        shown = not hidden and found[0] == position and not text[position].isascii()
-        _spread(spans, waiting, text, position, position + 1 if shown else found[0])
-        waiting.clear()
-        pieces = 0
-        spans[index] = found
-        position = found[1]
-        readable += 1
-    if len(text) - position > CHARACTERS_PER_PIECE * len(waiting) or (not readable and text.isascii()):
-        return None
-    if position < len(text):
-        _spread(spans, waiting, text, position, len(text))
-    return readable, spans
+        shown = not hidden and found[0] == walk.position and not text[walk.position].isascii()
+        end = walk.position + 1 if shown else found[0]
+        _spread(walk.spans, walk.waiting, text, walk.position, end)
+        walk.waiting.clear()
+        walk.pieces, walk.first = 0, None
+        walk.spans[walk.index] = found
+        walk.position = found[1]
+        walk.readable += 1
+        walk.index += 1
+    left = len(text) - walk.position
+    if left > CHARACTERS_PER_PIECE * len(walk.waiting) or (not walk.readable and text.isascii()):
+        return False
+    if left:
+        _spread(walk.spans, walk.waiting, text, walk.position, len(text))
+    return True
 
 
 def _is_piece(token: str) -> bool:
