@@ -66,6 +66,14 @@ def person_context(profile: InterestProfile, *, whole_sentences: bool) -> Person
     )
 
 
+def shortening_notes(person: PersonContext, shown: PersonContext) -> list[str]:
+    """Say how many of a person's events were left out of what was shown; nothing when none were."""
+    left_out = len(person.items) - len(shown.items) + len(person.words) - len(shown.words)
+    if not left_out:
+        return []
+    return [f"the model read all but the {left_out} oldest events, which do not fit its context"]
+
+
 def item_line(item: Item) -> ItemLine:
     """An item as one line of a prompt."""
     return ItemLine(item.title, ", ".join(item.categories), item.description)

@@ -10,7 +10,7 @@ from llmrec.interests.extraction import StageProgress
 from llmrec.llm.base import LanguageModel, Score
 from llmrec.llm.cache import naming_prompt
 from llmrec.prompting.templates import PromptLibrary, RenderedPrompt
-from llmrec.ranking.context import PersonContext, item_line
+from llmrec.ranking.context import PersonContext, item_line, shortening_notes
 
 CHUNK = 32
 NOBODY = PersonContext((), (), ())
@@ -51,12 +51,8 @@ def likelihood_ratios(
         with_person.logprob - with_nobody.logprob
         for with_person, with_nobody in zip(given, alone, strict=True)
     ]
-    left_out = len(person.items) - len(shown.items) + len(person.words) - len(shown.words)
-    notes = []
-    if left_out:
-        notes.append(f"the model read all but the {left_out} oldest events, which do not fit its context")
     used = {f"{prompt.name}.{prompt.language}": prompt.fingerprint for prompt in (prefix, *lines[:1])}
-    return values, used, notes
+    return values, used, shortening_notes(person, shown)
 
 
 def _score(

@@ -14,7 +14,7 @@ from llmrec.llm.base import LanguageModel, Message
 from llmrec.llm.cache import naming_prompt
 from llmrec.prompting.structured import ask, outgrew_context
 from llmrec.prompting.templates import PromptLibrary
-from llmrec.ranking.context import PersonContext, item_line
+from llmrec.ranking.context import PersonContext, item_line, shortening_notes
 
 CHUNK = 20
 TOKENS_PER_GRADE = 24
@@ -62,11 +62,7 @@ def relevance_grades(
             if shorter is None:
                 raise
             shown = shorter
-    left_out = len(person.items) - len(shown.items) + len(person.words) - len(shown.words)
-    notes = []
-    if left_out:
-        notes.append(f"the model read all but the {left_out} oldest events, which do not fit its context")
-    return values, used, notes
+    return values, used, shortening_notes(person, shown)
 
 
 def _grade_all(

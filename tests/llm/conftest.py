@@ -1,4 +1,4 @@
-"""A real llama.cpp model of a few hundred kB, for tests of the engine that need no knowledge."""
+"""What tests of models share: tiny llama.cpp models that know nothing, a fake server, no keys around."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from llmrec.llm.base import LanguageModel
+from tests.llm.fake_server import FakeServer, running_server
 from tests.llm.tiny_gguf import write_tiny_gguf
 
 
@@ -51,3 +52,15 @@ def tiny_model(tiny_gguf: Path) -> Iterator[LanguageModel]:
     model = LlamaCppModel(tiny_gguf, threads=1)
     yield model
     model.close()
+
+
+@pytest.fixture(autouse=True)
+def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeServer]:
+    with running_server() as server:
+        yield server

@@ -18,7 +18,7 @@ from llmrec.llm.base import LanguageModel, Message, Usage
 from llmrec.llm.openai import OpenAIModel
 from llmrec.llm.openai_probes import load_probes
 from tests.llm.contract import LanguageModelContract
-from tests.llm.fake_server import FakeServer, Reply, chat, error, running_server
+from tests.llm.fake_server import FakeServer, Reply, chat, error
 
 QUESTION = [Message(role="user", content="Name a colour.")]
 SCHEMA = {
@@ -26,18 +26,6 @@ SCHEMA = {
     "properties": {"colour": {"type": "string", "minLength": 1}},
     "required": ["colour"],
 }
-
-
-@pytest.fixture(autouse=True)
-def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID"):
-        monkeypatch.delenv(name, raising=False)
-
-
-@pytest.fixture
-def fake() -> Iterator[FakeServer]:
-    with running_server() as server:
-        yield server
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
 from typing import Any
@@ -14,21 +14,9 @@ import pytest
 from llmrec.errors import ContextLengthError, ModelError, ModelUnavailableError
 from llmrec.llm.base import Message
 from llmrec.llm.openai import OpenAIModel
-from tests.llm.fake_server import FakeServer, Reply, chat, error, running_server
+from tests.llm.fake_server import FakeServer, Reply, chat, error
 
 QUESTION = [Message(role="user", content="Name a colour.")]
-
-
-@pytest.fixture(autouse=True)
-def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID"):
-        monkeypatch.delenv(name, raising=False)
-
-
-@pytest.fixture
-def fake() -> Iterator[FakeServer]:
-    with running_server() as server:
-        yield server
 
 
 @pytest.fixture
