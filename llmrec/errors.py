@@ -43,5 +43,11 @@ class AnswerError(ModelError):
         self.answers = answers
 
 
+class CallCancelledError(LlmrecError):
+    """A call was ended by its Cancellation before it had a result; the same call may be made again."""
+
+    retry = True
+
+
 class StoreError(LlmrecError):
     """The store cannot be opened, read or written."""

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -15,6 +16,7 @@ from llmrec.behavior.events import Catalog, Event, HistoryEntry, Item, validate_
 from llmrec.behavior.strength import build_history
 from llmrec.candidates.bm25 import Bm25Index
 from llmrec.errors import InputError
+from llmrec.explanation.notes import displaced_note, nothing_to_rank_note
 from llmrec.explanation.reason import reason
 from llmrec.interests.anchored import label_history
 from llmrec.interests.extraction import Extraction, ExtractionTools, StageProgress, choose_strategy
@@ -26,6 +28,7 @@ from llmrec.interests.subjects import language_of
 from llmrec.interests.taxonomy import Vocabulary
 from llmrec.llm.base import LanguageModel
 from llmrec.llm.cache import CachedModel
+from llmrec.llm.priors import Priors
 from llmrec.llm.registry import open_model
 from llmrec.prompting.templates import PromptLibrary
 from llmrec.ranking.context import person_context
@@ -98,6 +101,7 @@ class Recommender:
                 self.store.close()
             raise
         self.model = CachedModel(opened, self.store.model_calls)
+        self._priors = Priors(self.model, self.settings.cache_dir)
 
     def __enter__(self) -> Recommender:
         return self
@@ -112,6 +116,7 @@ class Recommender:
 
     def close(self) -> None:
         """Close what this recommender opened itself: its model and its store."""
+        self._priors.close()
         if self._own_model:
             self.model.close()
         if self._own_store:
@@ -158,7 +163,7 @@ class Recommender:
             unlabelled=tuple(
                 entry.event.id for entry, found in zip(entries, extraction.labels, strict=True) if not found
             ),
-            notes=(*extraction.notes, *_displaced_note(displaced)),
+            notes=(*extraction.notes, *displaced_note(displaced)),
             usage=self.model.usage - before,
             seconds=time.perf_counter() - started,
         )
@@ -188,7 +193,7 @@ class Recommender:
         items, matches = self._candidates(profile, candidates, k, repeats=repeats)
         seconds["candidates"] = time.perf_counter() - started
         if not items:
-            notes.append(_nothing_to_rank(self.catalog, candidates))
+            notes.append(nothing_to_rank_note(self.catalog, candidates))
         if not profile.entries:
             notes.append(
                 "nothing is known of this person, so the first items stand in the order of their ids: "
@@ -240,7 +245,11 @@ class Recommender:
 
     def _extract(self, entries: Sequence[HistoryEntry], language: str) -> Extraction:
         tools = ExtractionTools(
-            self.model, self._library, language, self._report_progress("finding interests")
+            self.model,
+            self._priors,
+            self._library,
+            language,
+            self._report_progress("finding interests"),
         )
         if choose_strategy(self.settings.strategy, self.model) == "open":
             return write_interests(entries, tools)
@@ -304,7 +313,7 @@ class Recommender:
         }
         if not (person.items or person.words or person.interests):
             return signals, {}, ["the person liked nothing so far, so the model was not asked"]
-        ask = likelihood_ratios if can.score else relevance_grades
+        ask = partial(likelihood_ratios, priors=self._priors) if can.score else relevance_grades
         values, prompts, notes = ask(
             self.model,
             self._library,
@@ -377,23 +386,6 @@ def _one_person(events: Sequence[Event], user_id: str | None) -> str:
             f"the events are of {next(iter(people))!r}, not of {user_id!r}: give that person's own"
         )
     return user_id or next(iter(people), "unknown")
-
-
-def _displaced_note(event_ids: Sequence[str]) -> list[str]:
-    if not event_ids:
-        return []
-    return [
-        f"{len(event_ids)} events share an id with other events that were kept of this person before (first: "
-        f"{event_ids[0]!r}); the store now holds the new ones: give each event an id of its own to keep both"
-    ]
-
-
-def _nothing_to_rank(catalog: Catalog, candidates: object) -> str:
-    if candidates is not None:
-        return "there are no candidates: give at least one"
-    if not catalog:
-        return "the catalogue is empty: give the Recommender items, or name candidates"
-    return "the person already knows every item of the catalogue: add items, or allow repeats"
 
 
 def _sum(parts: Iterable[Any]) -> float:

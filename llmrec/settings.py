@@ -71,6 +71,8 @@ class Settings(BaseSettings):
 
     model: str = "embedded"
     """The language model: `embedded`, `llama-cpp:PATH`, or `openai:NAME@URL`."""
+    embedder: str = "wordllama"
+    """What turns texts into vectors: `wordllama` or `llama-cpp:PATH`."""
     strategy: Strategy = "auto"
     """How a model finds interests: `anchored` chooses among labels by likelihood, `open` writes them;
     `auto` takes what the model's capabilities allow."""
@@ -89,6 +91,10 @@ class Settings(BaseSettings):
     """The key for an OpenAI-compatible server; OPENAI_API_KEY is read when this is absent."""
     context_length: int = Field(default=4096, ge=256)
     """Longest prefix and continuation of a local model, in tokens."""
+    prefix_megabytes: int = Field(default=64, ge=0)
+    """Memory in which a local model remembers what it read of people, so as not to read it again."""
+    prefix_folder: UserPath | None = None
+    """A folder in which a local model remembers it beyond this process; as private as what people did."""
     threads: int | None = Field(default=None, ge=1)
     """Threads of a local model; None uses every core this process may run on."""
     timeout: float = Field(default=60.0, gt=0)

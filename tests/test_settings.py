@@ -23,6 +23,7 @@ class TestSources:
     def test_each_field_reads_its_variable(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         values = {
             "model": "openai:m@http://localhost:1/v1",
+            "embedder": "llama-cpp:/models/minilm.gguf",
             "strategy": "open",
             "language": "zh",
             "store": str(tmp_path / "store.sqlite3"),
@@ -31,6 +32,8 @@ class TestSources:
             "vocabulary": str(tmp_path / "v.jsonl"),
             "api_key": "secret",
             "context_length": "512",
+            "prefix_megabytes": "9",
+            "prefix_folder": str(tmp_path / "states"),
             "threads": "3",
             "timeout": "7.5",
             "half_life_days": "30",
@@ -47,6 +50,7 @@ class TestSources:
         assert settings.action_strengths == {"lend": 0.4}
         assert (settings.threads, settings.timeout, settings.context_length) == (3, 7.5, 512)
         assert settings.store == tmp_path / "store.sqlite3"
+        assert (settings.prefix_megabytes, settings.prefix_folder) == (9, tmp_path / "states")
         assert all(
             getattr(settings, name) != field.get_default(call_default_factory=True)
             for name, field in Settings.model_fields.items()
@@ -88,7 +92,7 @@ class TestSources:
         monkeypatch.setenv("MODEL", "x")
         assert load_settings().model == "embedded"
 
-    @pytest.mark.parametrize("field", ["store", "cache_dir", "prompts", "vocabulary"])
+    @pytest.mark.parametrize("field", ["store", "cache_dir", "prompts", "vocabulary", "prefix_folder"])
     def test_a_path_may_begin_at_home(
         self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, field: str
     ) -> None:
@@ -108,6 +112,8 @@ class TestFaults:
             ("THREADS", "many", "threads", "valid integer"),
             ("THREADS", "0", "threads", "greater than or equal to 1"),
             ("CONTEXT_LENGTH", "100", "context_length", "greater than or equal to 256"),
+            ("PREFIX_MEGABYTES", "-1", "prefix_megabytes", "greater than or equal to 0"),
+            ("PREFIX_MEGABYTES", "some", "prefix_megabytes", "valid integer"),
             ("TIMEOUT", "nan", "timeout", "greater than 0"),
             ("HALF_LIFE_DAYS", "-1", "half_life_days", "greater than 0"),
             ("STRATEGY", "guess", "strategy", "'auto', 'anchored' or 'open'"),

@@ -17,6 +17,7 @@ from llmrec.behavior.events import HistoryEntry
 from llmrec.interests.extraction import EventLabel, Extraction, ExtractionTools, PathStep
 from llmrec.interests.subjects import Subject, entry_subjects
 from llmrec.interests.taxonomy import Vocabulary, VocabularyNode
+from llmrec.llm.base import LanguageModel
 from llmrec.llm.cache import naming_prompt
 
 # Evidence in nats, weighed against ABSTAIN: a category of the item's own, a name in a title, in a
@@ -242,10 +243,12 @@ class Judge:
         self, subject: Subject, nodes: Sequence[VocabularyNode], above: tuple[str, ...], prior_exponent: float
     ) -> dict[str, float]:
         keywords = [self._text(self._vocabulary[node_id]).strip() for node_id in above]
-        given = self._score(nodes, keywords, title=subject.title, description=subject.description)
+        given = self._score(
+            nodes, keywords, title=subject.title, description=subject.description, model=self._tools.model
+        )
         key = (*above, "", *(node.id for node in nodes))
         if key not in self._neutral:
-            neutral = self._score(nodes, keywords, title="", description="")
+            neutral = self._score(nodes, keywords, title="", description="", model=self._tools.priors.model)
             self._neutral[key] = {node_id: logprob for node_id, (logprob, _) in neutral.items()}
         return {
             node_id: (logprob - prior_exponent * self._neutral[key][node_id]) / math.sqrt(max(tokens, 1))
@@ -253,14 +256,20 @@ class Judge:
         }
 
     def _score(
-        self, nodes: Sequence[VocabularyNode], keywords: list[str], *, title: str, description: str
+        self,
+        nodes: Sequence[VocabularyNode],
+        keywords: list[str],
+        *,
+        title: str,
+        description: str,
+        model: LanguageModel,
     ) -> dict[str, tuple[float, int]]:
         prompt = self._tools.library.render(
             "interests/label", self.language, title=title, description=description, keywords=keywords
         )
         self.prompts[f"{prompt.name}.{prompt.language}"] = prompt.fingerprint
         with naming_prompt(prompt.fingerprint):
-            scores = self._tools.model.score(prompt.text, [self._text(node) for node in nodes])
+            scores = model.score(prompt.text, [self._text(node) for node in nodes])
         return {node.id: (score.logprob, score.tokens) for node, score in zip(nodes, scores, strict=True)}
 
     def _text(self, node: VocabularyNode) -> str:

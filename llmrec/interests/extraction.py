@@ -9,6 +9,7 @@ from typing import Literal
 from llmrec.behavior.events import HistoryEntry
 from llmrec.errors import ModelError
 from llmrec.llm.base import LanguageModel
+from llmrec.llm.priors import Priors
 from llmrec.prompting.templates import PromptLibrary
 from llmrec.settings import Strategy
 
@@ -53,6 +54,8 @@ class ExtractionTools:
     """What an extraction works with."""
 
     model: LanguageModel
+    priors: Priors
+    """The same model, for what it expects of nobody in particular."""
     library: PromptLibrary
     language: str
     progress: StageProgress

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict
+
+from llmrec.llm.cancellation import Cancellation
 
 Role = Literal["system", "user", "assistant"]
 StructuredSupport = Literal["json_schema", "json_object", "prompted", "none"]
@@ -88,6 +90,8 @@ class Capabilities(BaseModel):
     """The firmest way this model's answers can be held to a JSON schema."""
     open_answers: bool
     """Whether its free structured answers can be trusted to follow instructions (3B and up, or hosted)."""
+    weights_known: bool = False
+    """Whether the fingerprint tells the weights, so that answers hold for as long as it stays."""
     context_length: int | None = None
     """Longest prompt and answer together, in tokens; None when unknown."""
 
@@ -125,22 +129,50 @@ class LanguageModel(Protocol):
         temperature: float = 0.0,
         seed: int = 0,
         stop: Sequence[str] = (),
+        on_text: Callable[[str], object] | None = None,
+        cancellation: Cancellation | None = None,
     ) -> Completion:
         """Answer a conversation, held to a JSON schema when one is given.
 
+        `on_text` is called in the caller's thread with each new piece of the answer; the pieces together are
+        the text of the Completion, so a piece that may be the beginning of a stop string waits. What it
+        raises ends the call. When `cancellation` is cancelled, the Completion holds what was written so far,
+        with the reason `cancelled`.
         Raises ModelError when the model cannot, ContextLengthError when the conversation is too long.
         """
         ...
 
-    def score(self, prefix: str, continuations: Sequence[str]) -> list[Score]:
+    def score(
+        self, prefix: str, continuations: Sequence[str], *, cancellation: Cancellation | None = None
+    ) -> list[Score]:
         """Score each continuation of the prefix on its own; the others have no influence on it.
 
         A continuation is cut into tokens by itself, so it should begin with the white space that parts
         it from the prefix. Returns one Score a continuation, in their order.
-        Raises ModelError when the model cannot score, ContextLengthError when a text is too long.
+        Raises ModelError when the model cannot score, ContextLengthError when a text is too long,
+        CallCancelledError when `cancellation` is cancelled first.
         """
         ...
 
     def close(self) -> None:
         """Free what the model holds. Closing twice is allowed; using it afterwards raises ModelError."""
         ...
+
+
+def score_prefixes(
+    model: LanguageModel,
+    prefixes: Sequence[str],
+    continuations: Sequence[str],
+    *,
+    cancellation: Cancellation | None = None,
+) -> list[list[Score]]:
+    """Score the same continuations after each of several prefixes: one list a prefix, in their order.
+
+    A model with a method `score_prefixes` of these arguments is asked once, and may share work among the
+    prefixes; any other is asked prefix by prefix. Raises what `LanguageModel.score` raises.
+    """
+    together = getattr(model, "score_prefixes", None)
+    if together is not None:
+        scores: list[list[Score]] = together(prefixes, continuations, cancellation=cancellation)
+        return scores
+    return [model.score(prefix, continuations, cancellation=cancellation) for prefix in prefixes]

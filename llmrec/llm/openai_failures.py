@@ -52,13 +52,17 @@ class EndpointMissingError(RequestRefusedError):
     """The server has no such endpoint, or not for this model."""
 
 
+class BrokenStreamError(ModelUnavailableError):
+    """A streamed answer ended before it was complete."""
+
+
 class UnreadableAnswerError(ModelError):
     """The server answered with something else than an OpenAI-compatible answer."""
 
 
 def is_transient(error: BaseException) -> bool:
     """Whether asking again may help, and soon enough to wait for it."""
-    if isinstance(error, openai.APIConnectionError):
+    if isinstance(error, (openai.APIConnectionError, BrokenStreamError)):
         return True
     if not isinstance(error, openai.APIStatusError) or (seconds_asked_for(error) or 0) > LONGEST_WAIT:
         return False

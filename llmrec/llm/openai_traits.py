@@ -10,6 +10,7 @@ import os
 import tempfile
 import time
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -20,6 +21,9 @@ logger = logging.getLogger(__name__)
 
 # A server may be started anew with other options or another model under the same name.
 REMEMBERED_SECONDS = 86_400.0
+
+Streaming = Literal["counted", "plain", "none"]
+"""With a count of tokens at the end, without, or not at all."""
 
 
 class ServerTraits(BaseModel):
@@ -39,6 +43,8 @@ class ServerTraits(BaseModel):
     """Whether its answers to a few easy questions were right."""
     context_length: int | None = None
     """In tokens; 0 when the server does not say."""
+    streaming: Streaming | None = None
+    """How it streams answers; None where it was not tried yet."""
     parameters: dict[str, str] = Field(default_factory=dict)
     """Request parameters that the server wants under another name, or not at all (an empty one)."""
 

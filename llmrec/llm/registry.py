@@ -1,25 +1,32 @@
-"""From what a user writes, `embedded`, `llama-cpp:PATH` or `openai:NAME@URL`, to a model."""
+"""From what a user writes, `llama-cpp:PATH` or `openai:NAME@URL` for example, to a model or an embedder."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict
 
 from llmrec.errors import ModelError
 from llmrec.llm.base import LanguageModel
-from llmrec.settings import Settings
+from llmrec.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from llmrec.llm.embedder import Embedder
 
 ENTRY_POINT_GROUP = "llmrec.models"
 """Packages register here, by prefix, a callable (rest of the specification, Settings) -> model."""
+EMBEDDER_ENTRY_POINT_GROUP = "llmrec.embedders"
+"""Packages register here, by prefix, a callable (rest of the specification, Settings) -> embedder."""
 
 Opener = Callable[[str, Settings], LanguageModel]
+EmbedderOpener = Callable[[str, Settings], "Embedder"]
 
 
 class ModelKind(BaseModel):
-    """One way to name a model."""
+    """One way to name a model, or an embedder."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -32,12 +39,17 @@ class ModelKind(BaseModel):
     """What to do when it is not ready."""
 
 
-def open_model(specification: str, settings: Settings) -> LanguageModel:
-    """Open the model a specification names. Raises ModelError when there is none or it does not load."""
-    specification = specification.strip()
+def open_model(specification: str | None = None, settings: Settings | None = None) -> LanguageModel:
+    """Open the model a specification names, such as `embedded`; the settings' own when none is named.
+
+    `settings` are by default those of the environment. Raises ModelError when there is no such model or it
+    does not load.
+    """
+    settings = settings or load_settings()
+    specification = (settings.model if specification is None else specification).strip()
     kind, _, rest = specification.partition(":")
     openers: dict[str, Opener] = {"embedded": _embedded, "llama-cpp": _llama_cpp, "openai": _openai}
-    opener = openers.get(kind) or _installed_opener(kind)
+    opener: Opener | None = openers.get(kind) or _installed_opener(ENTRY_POINT_GROUP, kind)
     if opener is not None:
         return opener(rest, settings)
     if specification.lower().endswith(".gguf"):
@@ -47,21 +59,31 @@ def open_model(specification: str, settings: Settings) -> LanguageModel:
     )
 
 
+def open_embedder(specification: str | None = None, settings: Settings | None = None) -> Embedder:
+    """Open the embedder a specification names, such as `wordllama`; the settings' own when none is named.
+
+    `settings` are by default those of the environment. Raises ModelError when there is no such embedder or
+    it does not load.
+    """
+    settings = settings or load_settings()
+    specification = (settings.embedder if specification is None else specification).strip()
+    kind, _, rest = specification.partition(":")
+    openers: dict[str, EmbedderOpener] = {"wordllama": _static_embedder, "llama-cpp": _llama_cpp_embedder}
+    opener: EmbedderOpener | None = openers.get(kind) or _installed_opener(EMBEDDER_ENTRY_POINT_GROUP, kind)
+    if opener is not None:
+        return opener(rest, settings)
+    if specification.lower().endswith(".gguf"):
+        return _llama_cpp_embedder(specification, settings)
+    raise ModelError(f"there is no embedder {specification!r}: write wordllama or llama-cpp:PATH")
+
+
 def model_kinds() -> list[ModelKind]:
     """Every way to name a model, those of installed packages included."""
     from llmrec.llm.embedded import find_embedded_model
-    from llmrec.llm.llama_bindings import import_llama_cpp
 
-    def fault(action: Callable[[], object]) -> str:
-        try:
-            action()
-        except ModelError as error:
-            return str(error)
-        return ""
-
-    no_llama = fault(import_llama_cpp)
-    no_embedded = no_llama or fault(find_embedded_model)
-    kinds = [
+    no_llama = _fault(_check_llama_cpp)
+    no_embedded = no_llama or _fault(find_embedded_model)
+    return [
         ModelKind(
             specification="embedded",
             description="SmolLM2-135M-Instruct, in this process, no download (Apache-2.0)",
@@ -79,26 +101,72 @@ def model_kinds() -> list[ModelKind]:
             description="any OpenAI-compatible server; without @URL, api.openai.com",
             ready=True,
         ),
+        *_installed_kinds(ENTRY_POINT_GROUP),
     ]
-    kinds += [
+
+
+def embedder_kinds() -> list[ModelKind]:
+    """Every way to name an embedder, those of installed packages included."""
+    from llmrec.llm.static_embedder import check_installed
+
+    no_static = _fault(check_installed)
+    no_llama = _fault(_check_llama_cpp)
+    return [
+        ModelKind(
+            specification="wordllama",
+            description="static vectors of 256 numbers for English words, no download (MIT)",
+            ready=not no_static,
+            hint=no_static,
+        ),
+        ModelKind(
+            specification="llama-cpp:PATH",
+            description="any GGUF file of an embedding model, in this process",
+            ready=not no_llama,
+            hint=no_llama,
+        ),
+        *_installed_kinds(EMBEDDER_ENTRY_POINT_GROUP),
+    ]
+
+
+def _fault(action: Callable[[], object]) -> str:
+    try:
+        action()
+    except ModelError as error:
+        return str(error)
+    return ""
+
+
+def _installed_kinds(group: str) -> list[ModelKind]:
+    return [
         ModelKind(specification=f"{entry.name}:…", description=f"from {entry.value}", ready=True)
-        for entry in entry_points(group=ENTRY_POINT_GROUP)
+        for entry in entry_points(group=group)
     ]
-    return kinds
 
 
-def _installed_opener(kind: str) -> Opener | None:
-    for entry in entry_points(group=ENTRY_POINT_GROUP):
+def _installed_opener(group: str, kind: str) -> Any:
+    for entry in entry_points(group=group):
         if entry.name == kind:
-            try:
-                opener: Opener = entry.load()
-            except (AttributeError, ImportError) as error:
-                raise ModelError(
-                    f"the package that provides the model {kind!r} ({entry.value}) cannot be loaded: "
-                    f"{error}; install it again"
-                ) from error
-            return opener
+            return _loaded(entry)
     return None
+
+
+def _loaded(entry: EntryPoint) -> Any:
+    try:
+        return entry.load()
+    except (AttributeError, ImportError) as error:
+        raise ModelError(
+            f"the package that provides {entry.name!r} ({entry.value}) cannot be loaded: {error}; "
+            "install it again"
+        ) from error
+
+
+def _check_llama_cpp() -> None:
+    from llmrec.llm.llama_bindings import import_llama_cpp
+    from llmrec.llm.llama_build import uses_repacking
+
+    # A build for another CPU would end this process as it is loaded.
+    uses_repacking(load_settings().cache_dir)
+    import_llama_cpp()
 
 
 def _embedded(rest: str, settings: Settings) -> LanguageModel:
@@ -107,12 +175,8 @@ def _embedded(rest: str, settings: Settings) -> LanguageModel:
 
     if rest:
         raise ModelError(f"there is no model 'embedded:{rest}': write embedded")
-    return LlamaCppModel(
-        prepare_embedded_model(settings.cache_dir),
-        name="embedded",
-        context_length=settings.context_length,
-        threads=settings.threads,
-    )
+    path = prepare_embedded_model(settings.cache_dir)
+    return LlamaCppModel(path, name="embedded", **_local_options(settings))
 
 
 def _llama_cpp(rest: str, settings: Settings) -> LanguageModel:
@@ -120,8 +184,39 @@ def _llama_cpp(rest: str, settings: Settings) -> LanguageModel:
 
     if not rest:
         raise ModelError("llama-cpp: needs the path of a GGUF file: write llama-cpp:PATH")
-    return LlamaCppModel(
-        Path(rest).expanduser(), context_length=settings.context_length, threads=settings.threads
+    path = Path(rest).expanduser()
+    return LlamaCppModel(path, **_local_options(settings))
+
+
+def _local_options(settings: Settings) -> dict[str, Any]:
+    return {
+        "context_length": settings.context_length,
+        "threads": settings.threads,
+        "cache_dir": settings.cache_dir,
+        "prefix_megabytes": settings.prefix_megabytes,
+        "prefix_folder": settings.prefix_folder,
+    }
+
+
+def _static_embedder(rest: str, _settings: Settings) -> Embedder:
+    from llmrec.llm.static_embedder import StaticEmbedder
+
+    if rest:
+        raise ModelError(f"there is no embedder 'wordllama:{rest}': write wordllama")
+    return StaticEmbedder()
+
+
+def _llama_cpp_embedder(rest: str, settings: Settings) -> Embedder:
+    from llmrec.llm.llama_embedder import LlamaCppEmbedder
+
+    if not rest:
+        raise ModelError("llama-cpp: needs the path of a GGUF file: write llama-cpp:PATH")
+    path = Path(rest).expanduser()
+    return LlamaCppEmbedder(
+        path,
+        context_length=settings.context_length,
+        threads=settings.threads,
+        cache_dir=settings.cache_dir,
     )
 
 

@@ -16,6 +16,8 @@ from pydantic import BaseModel
 
 from llmrec.errors import AnswerError, InputError, ModelError
 from llmrec.llm.base import Capabilities, Completion, Message, Score, Usage
+from llmrec.llm.cancellation import Cancellation
+from llmrec.llm.stopping import cut_at_stop
 
 ScriptedAnswer = str | dict[str, Any] | BaseModel | Exception
 """What can be enqueued: a text, something to say as JSON, a whole Completion, or an error to raise."""
@@ -25,6 +27,8 @@ ScriptedScores = Callable[[str, str], float] | Mapping[str, float]
 CHARACTERS_PER_TOKEN = 4
 # One word of a Latin text, or one character of a script that is written without spaces.
 WORDS = re.compile(r"[^\W\u2e80-\U0010ffff]+|[^\W\u0000-\u2e7f]")
+# What `on_text` gets at a time: such a word or character, with the white space before it.
+PIECES = re.compile(r"\s*[^\s\u2e80-\U0010ffff]+|\s*[^\s\u0000-\u2e7f]|\s+")
 UNSEEN_COUNT = 0.5
 VOCABULARY_SIZE = 1000
 
@@ -54,6 +58,11 @@ class ScriptedModel:
     Without `scores`, a continuation is scored by its words: the oftener they stand in the prefix, the
     likelier they are (each counts log((n + 0.5) / (words of the prefix + 1000))). A token is taken to be four
     characters, so a text longer than four times `max_tokens` is cut, and ends with reason `length`.
+
+    `on_text` gets an answer word by word (character by character in scripts without spaces), and can cancel
+    the call, or have another thread do it, before the next word: the Completion then ends after this one. A
+    call that was cancelled before it began takes no answer from the queue, but stands in the history. What
+    `scores` raises or cancels ends a `score` in the same way.
     """
 
     def __init__(
@@ -105,7 +114,7 @@ class ScriptedModel:
 
     @property
     def history(self) -> list[ScriptedCall]:
-        """Every call so far, the first one first."""
+        """Every call so far, the first one first; also those that failed or were cancelled."""
         with self._lock:
             return list(self._history)
 
@@ -132,8 +141,13 @@ class ScriptedModel:
         temperature: float = 0.0,
         seed: int = 0,
         stop: Sequence[str] = (),
+        on_text: Callable[[str], object] | None = None,
+        cancellation: Cancellation | None = None,
     ) -> Completion:
-        """Give the next answer of the queue. Raises AnswerError when none is left."""
+        """Give the next answer of the queue, to `on_text` word by word.
+
+        Raises AnswerError when none is left, an exception that was enqueued, and what `on_text` raises.
+        """
         with self._lock:
             self._check_open()
             self._history.append(
@@ -147,34 +161,62 @@ class ScriptedModel:
                     stop=tuple(stop),
                 )
             )
+            if cancellation is not None and cancellation.cancelled:
+                return Completion(text="", finish_reason="cancelled")
             if not self._answers:
-                asked = sum(call.kind == "generate" for call in self._history)
                 raise AnswerError(
-                    f"the scripted model was asked for answer {asked}, but only {self._enqueued} were "
-                    "enqueued: enqueue one for each call"
+                    f"the scripted model was asked for answer {self._enqueued + 1}, but only "
+                    f"{self._enqueued} were enqueued: enqueue one for each call"
                 )
             answer = self._answers.popleft()
             prompt_tokens = sum(_tokens(message.content) for message in messages)
             if isinstance(answer, Exception):
                 self._usage += Usage(calls=1, prompt_tokens=prompt_tokens)
                 raise answer
-            completion = self._complete(answer, schema, max_tokens, stop, prompt_tokens)
-            self._usage += completion.usage
-            return completion
+        completion = self._complete(answer, schema, max_tokens, stop, prompt_tokens)
+        said = 0
+        try:
+            for piece in PIECES.findall(completion.text):
+                if cancellation is not None and cancellation.cancelled:
+                    completion = _cut_short(completion, said, prompt_tokens)
+                    break
+                said += len(piece)
+                if on_text is not None:
+                    on_text(piece)
+        except BaseException:
+            completion = _cut_short(completion, said, prompt_tokens)
+            raise
+        finally:
+            with self._lock:
+                self._usage += completion.usage
+        return completion
 
-    def score(self, prefix: str, continuations: Sequence[str]) -> list[Score]:
-        """Score by the given rule, or by words. Raises ModelError when the rule gives no log-probability."""
+    def score(
+        self, prefix: str, continuations: Sequence[str], *, cancellation: Cancellation | None = None
+    ) -> list[Score]:
+        """Score by the given rule, or by words.
+
+        Raises ModelError when the rule gives no log-probability, CallCancelledError when `cancellation` was
+        cancelled before the last continuation.
+        """
         with self._lock:
             self._check_open()
             self._history.append(
                 ScriptedCall(kind="score", prefix=prefix, continuations=tuple(continuations))
             )
+            if cancellation is not None:
+                cancellation.check()
             if not continuations:
                 return []
             tokens = _tokens(prefix) + sum(_tokens(text) for text in continuations)
             self._usage += Usage(calls=1, prompt_tokens=tokens)
             rule, counts = self._scores, Counter(_words(prefix))
-        return [self._score_one(rule, counts, prefix, continuation) for continuation in continuations]
+        scores = []
+        for continuation in continuations:
+            if cancellation is not None:
+                cancellation.check()
+            scores.append(self._score_one(rule, counts, prefix, continuation))
+        return scores
 
     def close(self) -> None:
         """Refuse every later call; the history stays."""
@@ -200,8 +242,7 @@ class ScriptedModel:
             text = answer.model_dump_json()
         else:
             text = answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False)
-        for end in filter(None, stop):
-            text = text.partition(end)[0]
+        text = cut_at_stop(text, stop)
         cut = text[: max_tokens * CHARACTERS_PER_TOKEN]
         return Completion(
             text=cut,
@@ -229,6 +270,12 @@ class ScriptedModel:
                 f"the scripted score of {continuation[:40]!r} is {logprob}: a log-probability is at most 0"
             )
         return Score(logprob=logprob, tokens=max(len(words), bool(continuation)))
+
+
+def _cut_short(completion: Completion, said: int, prompt_tokens: int) -> Completion:
+    text = completion.text[:said]
+    spent = Usage(calls=1, prompt_tokens=prompt_tokens, completion_tokens=_tokens(text))
+    return completion.model_copy(update={"text": text, "finish_reason": "cancelled", "usage": spent})
 
 
 def _words(text: str) -> list[str]:

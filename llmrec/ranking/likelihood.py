@@ -9,6 +9,7 @@ from llmrec.errors import ContextLengthError
 from llmrec.interests.extraction import StageProgress
 from llmrec.llm.base import LanguageModel, Score
 from llmrec.llm.cache import naming_prompt
+from llmrec.llm.priors import Priors
 from llmrec.prompting.templates import PromptLibrary, RenderedPrompt
 from llmrec.ranking.context import PersonContext, item_line, shortening_notes
 
@@ -23,11 +24,14 @@ def likelihood_ratios(
     person: PersonContext,
     items: Sequence[Item],
     progress: StageProgress,
+    *,
+    priors: Priors | None = None,
 ) -> tuple[list[float], dict[str, str], list[str]]:
     """Score each item by log P(item | person) - log P(item | nobody).
 
-    Items do not see each other. Where the history is longer than the model's context, its older half is left
-    out, as often as it takes, and a note says so. Returns the values in nats, the fingerprints of the
+    Items do not see each other. What holds for nobody is asked of `priors`, which may know it. Where the
+    history is longer than the model's context, its older half is left out, as often as it takes, and a note
+    says so. Returns the values in nats, the fingerprints of the
     templates, and the notes. The idea is that of pointwise mutual information (Church and Hanks 1990); with
     a language model, Holtzman et al. 2021, "Surface form competition".
     Raises ContextLengthError when not even one item of history fits.
@@ -46,7 +50,12 @@ def likelihood_ratios(
                 raise
             shown = shorter
     neutral = _render(library, language, NOBODY)
-    alone = _score(model, neutral, texts, lambda done: progress(len(texts) + done, 2 * len(texts)))
+    alone = _score(
+        priors.model if priors else model,
+        neutral,
+        texts,
+        lambda done: progress(len(texts) + done, 2 * len(texts)),
+    )
     values = [
         with_person.logprob - with_nobody.logprob
         for with_person, with_nobody in zip(given, alone, strict=True)

@@ -93,7 +93,8 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> list[ScriptedModel]:
         opened.append(ScriptedModel(capabilities=SCORES_ONLY, fingerprint="scripted"))
         return opened[-1]
 
-    monkeypatch.setattr(registry, "entry_points", lambda group: [_Entry("scripted", opener)])
+    installed = {registry.ENTRY_POINT_GROUP: [_Entry("scripted", opener)]}
+    monkeypatch.setattr(registry, "entry_points", lambda group: installed.get(group, []))
     return opened
 
 

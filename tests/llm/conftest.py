@@ -10,6 +10,7 @@ import pytest
 
 from llmrec.llm.base import LanguageModel
 from tests.llm.fake_server import FakeServer, running_server
+from tests.llm.one_by_one import OneByOne
 from tests.llm.tiny_gguf import write_tiny_gguf
 
 
@@ -26,6 +27,42 @@ def pieces_gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("llama_cpp")
     pytest.importorskip("gguf")
     return write_tiny_gguf(tmp_path_factory.mktemp("tiny") / "pieces.gguf", tokenizer="pieces")
+
+
+@pytest.fixture(scope="session")
+def gguf_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Writes a model of any kind, each once; takes the options of write_tiny_gguf."""
+    pytest.importorskip("llama_cpp")
+    pytest.importorskip("gguf")
+    folder = tmp_path_factory.mktemp("kinds")
+    written: dict[str, Path] = {}
+
+    def write(**options: Any) -> Path:
+        kind = repr(sorted(options.items()))
+        if kind not in written:
+            written[kind] = write_tiny_gguf(folder / f"{len(written)}.gguf", **options)
+        return written[kind]
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def alone_in() -> Iterator[Callable[[Path], OneByOne]]:
+    """Opens a file for scores of texts that are alone, each file once."""
+    from llmrec.llm import llama_bindings
+
+    # Until a collector is there, llama.cpp prints what it does.
+    llama_bindings.log_collector(llama_bindings.import_llama_cpp())
+    opened: dict[Path, OneByOne] = {}
+
+    def open_reference(path: Path) -> OneByOne:
+        if path not in opened:
+            opened[path] = OneByOne(path)
+        return opened[path]
+
+    yield open_reference
+    for reference in opened.values():
+        reference.close()
 
 
 @pytest.fixture

@@ -13,19 +13,34 @@ class TestMyModel(LanguageModelContract):
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from llmrec.errors import ModelError
-from llmrec.llm.base import Completion, LanguageModel, Message
+from llmrec.errors import CallCancelledError, ModelError
+from llmrec.llm.base import Completion, LanguageModel, Message, score_prefixes
+from llmrec.llm.cancellation import Cancellation
 
 CONVERSATION = [Message(role="user", content="Tell me a story about a fox and an owl.")]
 PREFIX = "The fox asked the owl"
+OTHER_PREFIXES = ["A bicycle is", "The fox asked the bear"]
 CONTINUATIONS = [" to follow the fox", " about quantum bicycles", " nothing"]
 # Kernels give other last digits for other shapes of a batch.
 TOLERANCE = {"rel": 1e-3, "abs": 0.02}
+# Long enough to be cut in the middle, and short enough for a slow machine.
+ANSWER_TOKENS = 24
+
+
+class EnoughError(Exception):
+    """What a test's `on_text` raises."""
+
+
+def cancel_from_another_thread(cancellation: Cancellation) -> None:
+    thread = threading.Thread(target=cancellation.cancel)
+    thread.start()
+    thread.join()
 
 
 class LanguageModelContract:
@@ -121,6 +136,101 @@ class LanguageModelContract:
         after = model.usage - before
         assert after.calls + after.cached_calls >= 1
 
+    def test_pieces_are_the_answer(self, model: LanguageModel) -> None:
+        pieces: list[str] = []
+        threads: set[int] = set()
+
+        def hear(piece: str) -> None:
+            pieces.append(piece)
+            threads.add(threading.get_ident())
+
+        heard = model.generate(CONVERSATION, max_tokens=ANSWER_TOKENS, on_text=hear)
+        unheard = model.generate(CONVERSATION, max_tokens=ANSWER_TOKENS)
+        assert "".join(pieces) == heard.text == unheard.text != ""
+        assert "" not in pieces
+        assert threads == {threading.get_ident()}
+        assert heard.finish_reason == unheard.finish_reason
+        assert heard.structured == unheard.structured == "none"
+
+    def test_a_stop_string_across_pieces_ends_the_answer(self, model: LanguageModel) -> None:
+        pieces: list[str] = []
+        model.generate(CONVERSATION, max_tokens=ANSWER_TOKENS, on_text=pieces.append)
+        whole, stop = "".join(pieces), stop_across(pieces)
+        shorter: list[str] = []
+        answer = model.generate(
+            CONVERSATION, max_tokens=ANSWER_TOKENS, stop=["never said", stop], on_text=shorter.append
+        )
+        assert "".join(shorter) == answer.text == whole.partition(stop)[0]
+        assert answer.finish_reason == "stop"
+
+    def test_what_on_text_raises_ends_the_call(self, model: LanguageModel) -> None:
+        pieces: list[str] = []
+
+        def hear(piece: str) -> None:
+            pieces.append(piece)
+            raise EnoughError
+
+        with pytest.raises(EnoughError):
+            model.generate(CONVERSATION, max_tokens=ANSWER_TOKENS, on_text=hear)
+        assert len(pieces) == 1
+        assert model.generate(CONVERSATION, max_tokens=ANSWER_TOKENS).text.startswith(pieces[0])
+
+    def test_a_call_cancelled_in_its_middle_keeps_what_was_said(self, model: LanguageModel) -> None:
+        before = model.score(PREFIX, CONTINUATIONS[:1])
+        cancellation, pieces = Cancellation(), []
+
+        def hear(piece: str) -> None:
+            pieces.append(piece)
+            if len(pieces) == 1:
+                cancel_from_another_thread(cancellation)
+
+        cut = model.generate(CONVERSATION, max_tokens=ANSWER_TOKENS, on_text=hear, cancellation=cancellation)
+        assert cut.finish_reason == "cancelled"
+        assert cut.text == "".join(pieces) != ""
+        whole = model.generate(CONVERSATION, max_tokens=ANSWER_TOKENS, cancellation=Cancellation())
+        assert whole.finish_reason != "cancelled"
+        assert whole.text.startswith(cut.text)
+        assert len(whole.text) > len(cut.text)
+        (after,) = model.score(PREFIX, CONTINUATIONS[:1])
+        assert after.logprob == pytest.approx(before[0].logprob, **self.tolerance)
+
+    def test_a_call_cancelled_before_it_begins_says_nothing(self, model: LanguageModel) -> None:
+        cancellation, pieces = Cancellation(), []
+        cancellation.cancel()
+        cut = model.generate(
+            CONVERSATION, max_tokens=ANSWER_TOKENS, on_text=pieces.append, cancellation=cancellation
+        )
+        assert (cut.text, cut.finish_reason, pieces) == ("", "cancelled", [])
+        assert cut.usage.completion_tokens == 0
+        assert model.generate(CONVERSATION, max_tokens=ANSWER_TOKENS).text
+
+    def test_scoring_can_be_cancelled(self, model: LanguageModel) -> None:
+        cancellation = Cancellation()
+        before = model.score(PREFIX, CONTINUATIONS, cancellation=cancellation)
+        cancellation.cancel()
+        # Also what is known by now: whoever cancels must not depend on what a model remembers.
+        with pytest.raises(CallCancelledError):
+            model.score(PREFIX, CONTINUATIONS, cancellation=cancellation)
+        with pytest.raises(CallCancelledError):
+            score_prefixes(model, [PREFIX, *OTHER_PREFIXES], CONTINUATIONS, cancellation=cancellation)
+        after = model.score(PREFIX, CONTINUATIONS)
+        assert [score.logprob for score in after] == pytest.approx(
+            [score.logprob for score in before], **self.tolerance
+        )
+
+    def test_prefixes_together_score_as_one_by_one(self, model: LanguageModel) -> None:
+        prefixes = [PREFIX, *OTHER_PREFIXES, PREFIX]
+        together = score_prefixes(model, prefixes, CONTINUATIONS)
+        assert len(together) == len(prefixes)
+        for prefix, scores in zip(prefixes, together, strict=True):
+            alone = model.score(prefix, CONTINUATIONS)
+            assert [score.tokens for score in scores] == [score.tokens for score in alone]
+            assert [score.logprob for score in scores] == pytest.approx(
+                [score.logprob for score in alone], **self.tolerance
+            )
+        assert score_prefixes(model, [], CONTINUATIONS) == []
+        assert score_prefixes(model, prefixes[:2], []) == [[], []]
+
     def test_threads_may_share_it(self, model: LanguageModel) -> None:
         expected = [score.logprob for score in model.score(PREFIX, CONTINUATIONS)]
 
@@ -143,3 +253,11 @@ class LanguageModelContract:
         for use in uses:
             with pytest.raises(ModelError):
                 use()
+
+
+def stop_across(pieces: list[str]) -> str:
+    """Some text that begins in one piece and ends in the next, from the middle of an answer."""
+    middle = len(pieces) // 2
+    if middle == 0:
+        return pieces[0][len(pieces[0]) // 2 :][:2]
+    return pieces[middle - 1][-1:] + pieces[middle][:1]

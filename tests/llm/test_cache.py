@@ -5,17 +5,19 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmrec.errors import AnswerError, ModelError, StoreError
-from llmrec.llm.base import Completion, Message, Usage
+from llmrec.errors import AnswerError, CallCancelledError, ModelError, StoreError
+from llmrec.llm.base import Completion, Message, Score, Usage
 from llmrec.llm.cache import CachedModel, ModelCallCache, naming_prompt
+from llmrec.llm.cancellation import Cancellation
 from llmrec.llm.scripted import ScriptedModel
 from tests.llm.contract import LanguageModelContract
 
@@ -83,6 +85,47 @@ class TestGenerate:
         assert model.generate(QUESTION).text == "re"
         assert model.generate(QUESTION).text == "red"
 
+    def test_a_known_answer_comes_in_one_piece(self, cache: ModelCallCache) -> None:
+        model = CachedModel(ScriptedModel("red and blue", ""), cache)
+        pieces: list[str] = []
+        for _ in range(2):
+            model.generate(QUESTION, on_text=pieces.append)
+        assert pieces == ["red", " and", " blue", "red and blue"]
+        for _ in range(2):
+            model.generate(OTHER, on_text=pieces.append)
+        assert len(pieces) == 4
+
+    def test_an_answer_cancelled_on_the_way_is_asked_for_again(self, cache: ModelCallCache) -> None:
+        cancellation, pieces = Cancellation(), list[str]()
+
+        def hear(piece: str) -> None:
+            pieces.append(piece)
+            cancellation.cancel()
+
+        model = CachedModel(ScriptedModel("red and blue", "green"), cache)
+        cut = model.generate(QUESTION, on_text=hear, cancellation=cancellation)
+        assert (cut.text, cut.finish_reason, pieces) == ("red", "cancelled", ["red"])
+        assert model.generate(QUESTION).text == "green"
+
+    def test_a_cancelled_call_ends_alike_whether_its_answer_is_known_or_not(
+        self, cache: ModelCallCache
+    ) -> None:
+        model = CachedModel(ScriptedModel("red", "blue"), cache)
+        model.generate(QUESTION)
+        model.score("a", [" b"])
+        cancellation = Cancellation()
+        cancellation.cancel()
+        before = model.usage
+        for question in (QUESTION, OTHER):
+            assert model.generate(question, on_text=pytest.fail, cancellation=cancellation) == Completion(
+                text="", finish_reason="cancelled"
+            )
+        for continuation in (" b", " c"):
+            with pytest.raises(CallCancelledError):
+                model.score("a", [continuation], cancellation=cancellation)
+        assert model.usage == before
+        assert model.generate(OTHER).text == "blue"
+
     def test_a_failure_is_not_kept(self, cache: ModelCallCache) -> None:
         model = CachedModel(ScriptedModel(AnswerError("no"), "red"), cache)
         with pytest.raises(AnswerError):
@@ -142,6 +185,86 @@ class TestScore:
             found = list(pool.map(lambda _: model.score("a fox", [" fox", " owl"]), range(64)))
         assert found == [expected] * 64
         assert len(cache) == 2
+
+
+class TogetherModel(ScriptedModel):
+    """Scores several prefixes in one call, and remembers which."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.together: list[tuple[tuple[str, ...], tuple[str, ...]]] = []
+
+    def score_prefixes(
+        self,
+        prefixes: Sequence[str],
+        continuations: Sequence[str],
+        *,
+        cancellation: Cancellation | None = None,
+    ) -> list[list[Score]]:
+        if cancellation is not None:
+            cancellation.check()
+        self.together.append((tuple(prefixes), tuple(continuations)))
+        return [self.score(prefix, continuations) for prefix in prefixes]
+
+
+class TestScorePrefixes:
+    def test_prefixes_that_lack_the_same_are_asked_for_together(self, cache: ModelCallCache) -> None:
+        wrapped = TogetherModel()
+        model = CachedModel(wrapped, cache)
+        model.score("a", [" x"])
+        model.score("b", [" x"])
+        model.score("c", [" x", " y"])
+        wrapped.together.clear()
+        prefixes, continuations = ["a", "d", "c", "b", "e", "a"], [" x", " y", " x"]
+        found = model.score_prefixes(prefixes, continuations)
+        assert wrapped.together == [(("a", "b"), (" y",)), (("d", "e"), (" x", " y"))]
+        assert found == [ScriptedModel().score(prefix, continuations) for prefix in prefixes]
+        assert model.usage.cached_calls == 1
+        assert model.score_prefixes(prefixes, continuations) == found
+        assert len(wrapped.together) == 2
+        assert model.usage.cached_calls == 1 + len(prefixes)
+        assert len(cache) == 10
+
+    def test_what_was_scored_before_a_cancellation_is_kept(self, cache: ModelCallCache) -> None:
+        cancellation = Cancellation()
+
+        class ImpatientModel(TogetherModel):
+            def score(self, *args: Any, **options: Any) -> list[Score]:
+                cancellation.cancel()
+                return super().score(*args, **options)
+
+        CachedModel(ScriptedModel(fingerprint="same"), cache).score("a", [" x"])
+        wrapped = ImpatientModel()
+        wrapped._fingerprint = "same"
+        model = CachedModel(wrapped, cache)
+        with pytest.raises(CallCancelledError):
+            model.score_prefixes(["a", "b"], [" x", " y"], cancellation=cancellation)
+        assert wrapped.together == [(("a",), (" y",))]
+        assert len(cache) == 2
+
+    @given(
+        st.lists(
+            st.tuples(
+                st.lists(st.sampled_from(["a", "b", "", "电"]), max_size=4),
+                st.lists(st.sampled_from([" a", " b", "", " 电影"]), max_size=4),
+            ),
+            max_size=5,
+        ),
+        st.sampled_from([ScriptedModel, TogetherModel]),
+    )
+    def test_scores_are_those_of_the_model_and_asked_for_once(
+        self, calls: list[tuple[list[str], list[str]]], kind: type[ScriptedModel]
+    ) -> None:
+        cache = ModelCallCache()
+        wrapped = kind()
+        model = CachedModel(wrapped, cache)
+        for prefixes, continuations in calls:
+            assert model.score_prefixes(prefixes, continuations) == [
+                ScriptedModel().score(prefix, continuations) for prefix in prefixes
+            ]
+        asked = [(call.prefix, text) for call in wrapped.history for text in call.continuations]
+        assert len(asked) == len(set(asked)) == len(cache)
+        cache.close()
 
 
 class TestFile:

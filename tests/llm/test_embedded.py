@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import logging
 import multiprocessing
 import os
@@ -16,11 +17,22 @@ from llmrec.errors import ModelError
 from llmrec.llm import embedded
 from llmrec.llm.base import LanguageModel
 from llmrec.llm.embedded import find_embedded_model, prepare_embedded_model
-from llmrec.llm.llama_bindings import check_gguf
+from llmrec.llm.llama_bindings import check_gguf, file_fingerprint
+from llmrec.llm.llama_build import BuildReport
 from llmrec.llm.registry import open_model
 from llmrec.settings import Settings
 
 Q4_1 = 3
+WITHOUT_AMX = BuildReport(key="", tried=True, runs=True, safe_with_repacking=True, buffers=("CPU_REPACK",))
+WITH_AMX = WITHOUT_AMX.model_copy(update={"buffers": ("AMX", "CPU_REPACK")})
+UNSAFE_AMX = WITH_AMX.model_copy(update={"safe_with_repacking": False})
+DEAD = BuildReport(key="", tried=True, runs=False, safe_with_repacking=False, advice="build it anew")
+
+
+@pytest.fixture(autouse=True)
+def _known_build(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the installed llama.cpp does on this CPU is tested elsewhere."""
+    monkeypatch.setattr(embedded, "inspect_build", lambda _: WITHOUT_AMX)
 
 
 @pytest.fixture
@@ -43,7 +55,8 @@ def carrier(tiny_gguf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def files(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
+    """Without the notes on when a file was read through."""
+    return sorted(path.name for path in folder.iterdir() if path.is_file() and path.suffix != ".json")
 
 
 def prepare_at_once(folder: Path, start: float, results: multiprocessing.Queue) -> None:
@@ -51,7 +64,7 @@ def prepare_at_once(folder: Path, start: float, results: multiprocessing.Queue) 
     import llama_cpp  # noqa: F401
 
     time.sleep(max(0.0, start - time.time()))
-    results.put(str(prepare_embedded_model(folder)))
+    results.put(str(prepare_embedded_model(folder, build=WITHOUT_AMX)))
 
 
 class TestFinding:
@@ -97,9 +110,10 @@ class TestPreparing:
 
         def watch(source: Path, target: Path) -> Path:
             assert not target.exists()
-            assert target.stem.endswith(f"-{source.stat().st_size}")
-            check_gguf(source)
-            named.append(target)
+            if target.suffix == ".gguf":
+                assert target.stem.endswith(f"-{hashlib.sha256(source.read_bytes()).hexdigest()[:20]}")
+                check_gguf(source)
+                named.append(target)
             return replace(source, target)
 
         monkeypatch.setattr(Path, "replace", watch)
@@ -118,17 +132,6 @@ class TestPreparing:
         with carrier.open("ab") as file:
             file.write(bytes(32))
         assert prepare_embedded_model(tmp_path) != first
-
-    @pytest.mark.parametrize("kept", [0, 1000, -1])
-    def test_a_prepared_file_that_was_cut_off_is_made_again(
-        self, carrier: Path, tmp_path: Path, open_tiny: Callable[..., LanguageModel], kept: int
-    ) -> None:
-        prepared = prepare_embedded_model(tmp_path / "cache")
-        whole = prepared.read_bytes()
-        prepared.write_bytes(whole[:kept])
-        assert prepare_embedded_model(tmp_path / "cache") == prepared
-        assert prepared.read_bytes() == whole
-        assert open_tiny(prepared).score("the fox", [" ship"])[0].tokens == 1
 
     def test_two_processes_at_once_end_with_one_whole_file(
         self, carrier: Path, tmp_path: Path, open_tiny: Callable[..., LanguageModel]
@@ -160,6 +163,213 @@ class TestPreparing:
         assert not old.exists()
         assert new.exists()
         assert prepared.exists()
+
+
+class TestForms:
+    """8-bit weights where AMX multiplies them, half floats elsewhere; never one in place of the other."""
+
+    @pytest.mark.parametrize(
+        ("build", "form"), [(WITHOUT_AMX, "F16"), (UNSAFE_AMX, "F16"), (WITH_AMX, "Q8_0")]
+    )
+    def test_the_form_follows_the_build(
+        self,
+        carrier: Path,
+        tmp_path: Path,
+        open_tiny: Callable[..., LanguageModel],
+        build: BuildReport,
+        form: str,
+    ) -> None:
+        gguf = pytest.importorskip("gguf")
+        prepared = prepare_embedded_model(tmp_path / "cache", build=build)
+        assert f".{form}-" in prepared.name
+        types = {tensor.tensor_type.name for tensor in gguf.GGUFReader(prepared).tensors}
+        assert types == {form, "F32"}
+        assert open_tiny(prepared).score("the fox", [" ship"])[0].logprob < 0
+
+    def test_both_lie_side_by_side_and_differ(
+        self, carrier: Path, tmp_path: Path, open_tiny: Callable[..., LanguageModel]
+    ) -> None:
+        prepared = [prepare_embedded_model(tmp_path, build=build) for build in (WITH_AMX, WITHOUT_AMX)]
+        assert files(tmp_path) == sorted(path.name for path in prepared)
+        assert len({open_tiny(path).fingerprint for path in prepared}) == 2
+        assert [
+            prepare_embedded_model(tmp_path, build=build) for build in (WITH_AMX, WITHOUT_AMX)
+        ] == prepared
+
+    def test_a_build_that_does_not_run_is_not_used(
+        self, carrier: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(embedded, "inspect_build", lambda _: DEAD)
+        with pytest.raises(ModelError, match="build it anew"):
+            prepare_embedded_model(tmp_path / "cache")
+        assert not (tmp_path / "cache").exists()
+
+    def test_the_build_is_looked_up_in_the_same_folder(
+        self, carrier: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        asked: list[Path] = []
+
+        def inspect(cache: Path) -> BuildReport:
+            asked.append(cache)
+            return WITH_AMX
+
+        monkeypatch.setattr(embedded, "inspect_build", inspect)
+        assert ".Q8_0-" in prepare_embedded_model(tmp_path / "cache").name
+        assert asked == [tmp_path / "cache"]
+
+
+class TestDamage:
+    @pytest.fixture
+    def reads(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+        """The files that were read through."""
+        through: list[str] = []
+        content_hash = embedded._content_hash
+
+        def watch(path: Path) -> str:
+            through.append(path.name)
+            return content_hash(path)
+
+        monkeypatch.setattr(embedded, "_content_hash", watch)
+        return through
+
+    @pytest.mark.parametrize("kept", [0, 1000, -1])
+    def test_a_file_that_was_cut_off_is_made_again(
+        self, carrier: Path, tmp_path: Path, open_tiny: Callable[..., LanguageModel], kept: int
+    ) -> None:
+        prepared = prepare_embedded_model(tmp_path / "cache")
+        whole = prepared.read_bytes()
+        prepared.write_bytes(whole[:kept])
+        assert prepare_embedded_model(tmp_path / "cache") == prepared
+        assert prepared.read_bytes() == whole
+        assert open_tiny(prepared).score("the fox", [" ship"])[0].tokens == 1
+
+    @pytest.mark.parametrize("with_receipt", [True, False])
+    def test_a_changed_byte_is_found_and_told(
+        self, carrier: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, with_receipt: bool
+    ) -> None:
+        prepared = prepare_embedded_model(tmp_path)
+        whole = prepared.read_bytes()
+        damage(prepared, len(whole) // 2)
+        if not with_receipt:
+            prepared.with_suffix(".json").unlink()
+        with caplog.at_level(logging.WARNING):
+            assert prepare_embedded_model(tmp_path) == prepared
+        (record,) = caplog.records
+        assert "is damaged and made again" in record.getMessage()
+        assert prepared.read_bytes() == whole
+        caplog.clear()
+        assert prepare_embedded_model(tmp_path) == prepared
+        assert not caplog.records
+
+    def test_a_byte_that_changes_by_itself_is_found_in_the_blocks(
+        self, carrier: Path, tmp_path: Path
+    ) -> None:
+        """As on a failing disk, where no time of change is written."""
+        prepared = prepare_embedded_model(tmp_path)
+        whole, times = prepared.read_bytes(), prepared.stat()
+        damage(prepared, len(whole) - 1)
+        os.utime(prepared, ns=(times.st_atime_ns, times.st_mtime_ns))
+        assert prepare_embedded_model(tmp_path) == prepared
+        assert prepared.read_bytes() == whole
+
+    def test_it_is_read_through_only_when_it_looks_other_than_before(
+        self, carrier: Path, tmp_path: Path, reads: list[str], caplog: pytest.LogCaptureFixture
+    ) -> None:
+        prepared = prepare_embedded_model(tmp_path)
+        reads.clear()
+        assert prepare_embedded_model(tmp_path) == prepared
+        assert reads == []
+
+        os.utime(prepared, (1, 1))
+        assert [prepare_embedded_model(tmp_path) for _ in range(2)] == [prepared] * 2
+        assert reads == [prepared.name]
+
+        copy = prepared.read_bytes()
+        prepared.unlink()
+        prepared.write_bytes(copy)
+        os.utime(prepared, (1, 1))
+        assert [prepare_embedded_model(tmp_path) for _ in range(2)] == [prepared] * 2
+        assert not caplog.records
+
+    @pytest.mark.parametrize("receipt", [b"", b"\xff", b"{}"])
+    def test_a_note_that_says_nothing_is_written_anew(
+        self, carrier: Path, tmp_path: Path, reads: list[str], receipt: bytes
+    ) -> None:
+        prepared = prepare_embedded_model(tmp_path)
+        reads.clear()
+        prepared.with_suffix(".json").write_bytes(receipt)
+        assert [prepare_embedded_model(tmp_path) for _ in range(2)] == [prepared] * 2
+        assert reads == [prepared.name]
+
+    def test_where_no_note_can_be_kept_it_is_read_through_each_time(
+        self, carrier: Path, tmp_path: Path, reads: list[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        prepared = prepare_embedded_model(tmp_path)
+        reads.clear()
+
+        def refuse(*_: object) -> None:
+            raise PermissionError(13, "Read-only file system")
+
+        prepared.with_suffix(".json").unlink()
+        monkeypatch.setattr(embedded, "write_whole", refuse)
+        monkeypatch.setattr(embedded.os, "utime", refuse)
+        assert [prepare_embedded_model(tmp_path) for _ in range(2)] == [prepared] * 2
+        assert reads == [prepared.name] * 2
+
+    def test_a_damaged_file_that_nobody_makes_any_more_is_removed(
+        self, carrier: Path, tmp_path: Path
+    ) -> None:
+        """As another llama.cpp made it, whose files differ in some byte."""
+        prepared = prepare_embedded_model(tmp_path)
+        other = prepared.with_name(f"{prepared.stem[:-20]}{'0' * 20}.gguf")
+        prepared.rename(other)
+        assert prepare_embedded_model(tmp_path) == prepared
+        assert files(tmp_path) == [prepared.name]
+
+
+def damage(path: Path, place: int) -> None:
+    with path.open("rb+") as file:
+        file.seek(place)
+        byte = file.read(1)
+        file.seek(place)
+        file.write(bytes([byte[0] ^ 0xFF]))
+
+
+class TestOtherVersions:
+    """What others prepared stays while somebody uses it."""
+
+    def test_what_nobody_opened_for_a_month_goes_when_a_new_one_stands(
+        self, carrier: Path, tmp_path: Path
+    ) -> None:
+        stem = "SmolLM2-135M-Instruct"
+        month = 31 * 86_400
+        ages = {
+            f"{stem}-0123456789abcdef0123.F16-1234567.gguf": month,
+            f"{stem}-0123456789abcdef0123.Q8_0-{'0' * 20}.gguf": month,
+            f"{stem}-{file_fingerprint(carrier)}.F16-1234567.gguf": month,
+            f"{stem}-0123456789abcdef0123.F16-7654321.gguf": month / 2,
+            "SmolLM2-360M-Instruct-0123456789abcdef0123.F16-1.gguf": month,
+        }
+        for name, age in ages.items():
+            (tmp_path / name).write_bytes(b"GGUF")
+            os.utime(tmp_path / name, (time.time() - age,) * 2)
+        prepared = prepare_embedded_model(tmp_path)
+        assert files(tmp_path) == sorted([*list(ages)[3:], prepared.name])
+
+    def test_what_was_opened_lately_stays_however_old(self, carrier: Path, tmp_path: Path) -> None:
+        used = prepare_embedded_model(tmp_path, build=WITH_AMX)
+        for file in (used, used.with_suffix(".json")):
+            os.utime(file, (time.time() - 100 * 86_400,) * 2)
+            assert prepare_embedded_model(tmp_path, build=WITH_AMX) == used
+        prepared = prepare_embedded_model(tmp_path, build=WITHOUT_AMX)
+        assert files(tmp_path) == sorted([used.name, prepared.name])
+
+        prepared.unlink()
+        os.utime(used.with_suffix(".json"), (time.time() - 100 * 86_400,) * 2)
+        os.utime(used, (time.time() - 100 * 86_400,) * 2)
+        prepare_embedded_model(tmp_path, build=WITHOUT_AMX)
+        assert files(tmp_path) == [prepared.name]
+        assert not used.with_suffix(".json").exists()
 
 
 class TestFallingBack:
@@ -263,6 +473,7 @@ def test_opened_by_its_name(carrier: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.embedded
-def test_the_real_one_is_prepared_with_its_size_in_its_name(prepared_gguf: Path) -> None:
-    assert prepared_gguf.stem.endswith(f".F16-{prepared_gguf.stat().st_size}")
-    assert prepare_embedded_model(prepared_gguf.parent) == prepared_gguf
+def test_the_real_one_is_prepared_with_its_hash_in_its_name(prepared_gguf: Path) -> None:
+    assert prepared_gguf.stem.endswith(f"-{hashlib.sha256(prepared_gguf.read_bytes()).hexdigest()[:20]}")
+    build = WITH_AMX if ".Q8_0-" in prepared_gguf.name else WITHOUT_AMX
+    assert prepare_embedded_model(prepared_gguf.parent, build=build) == prepared_gguf

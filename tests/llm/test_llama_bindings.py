@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import builtins
-import ctypes
 import os
 import sys
 from collections.abc import Iterator
@@ -268,20 +267,27 @@ class TestVocabulary:
         with pytest.raises(ModelError, match="cannot cut a text of 3 bytes"):
             vocabulary.tokenize("fox")
 
+    def test_a_text_of_more_tokens_than_bytes_gets_the_room_it_needs(
+        self, vocabulary: bindings.Vocabulary, llama_cpp: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def expand(_vocabulary: Any, _text: bytes, _size: int, tokens: Any, room: int, *_: bool) -> int:
+            if room < 40:
+                return -40
+            tokens[:40] = range(40)
+            return 40
+
+        monkeypatch.setattr(llama_cpp, "llama_tokenize", expand)
+        assert vocabulary.tokenize("ﷺ") == list(range(40))
+
+    def test_a_whole_text_has_the_tokens_its_model_wants_around_it(
+        self, vocabulary: bindings.Vocabulary, pieces: bindings.Vocabulary
+    ) -> None:
+        assert vocabulary.tokenize_whole("the<|im_end|>") == vocabulary.tokenize("the<|im_end|>")
+        assert pieces.tokenize_whole("the</s>") == [1, *pieces.tokenize("the</s>")]
+        assert pieces.tokenize_whole("") == [1]
+
 
 def test_metadata(llama_cpp: Any, loaded: Any) -> None:
     assert bindings.metadata(llama_cpp, loaded, "general.architecture") == "llama"
     assert "<|im_start|>" in (bindings.metadata(llama_cpp, loaded, "tokenizer.chat_template") or "")
     assert bindings.metadata(llama_cpp, loaded, "no.such.key") is None
-
-
-def test_a_batch_holds_what_was_put_in_it(llama_cpp: Any) -> None:
-    batch = bindings.Batch(llama_cpp, 4)
-    batch.fill([(7, 0, 0, False), (8, 1, 0, True), (9, 1, 3, True)])
-    batch.fill([(5, 2, 1, True), (6, 3, 1, False)])
-    raw = batch.raw
-    assert raw.n_tokens == 2
-    rows = [(raw.token[i], raw.pos[i], raw.n_seq_id[i], raw.seq_id[i][0], raw.logits[i]) for i in range(2)]
-    assert rows == [(5, 2, 1, 1, 1), (6, 3, 1, 1, 0)]
-    assert isinstance(raw, ctypes.Structure)
-    batch.free()

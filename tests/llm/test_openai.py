@@ -118,6 +118,8 @@ class TestAnswers:
             (chat(None, finish_reason="length", reasoning_content="Let me think"), ""),
             (chat("blue", reasoning_content="Let me think", reasoning="so"), "blue"),
             (chat("<think>red? no</think>\n\nblue"), "blue"),
+            (chat("<think>red? no, I must", finish_reason="length"), ""),
+            (chat("\nblue, <think>\n"), "\nblue, <think>\n"),
             (Reply({"choices": [{"message": {"content": [{"type": "text", "text": "blue"}]}}]}), "blue"),
         ],
     )
@@ -126,6 +128,14 @@ class TestAnswers:
     ) -> None:
         fake.on("/chat/completions", reply)
         assert open_model().generate(QUESTION).text == text
+
+    def test_an_answer_cut_at_a_stop_string_is_whole_for_who_asked(
+        self, fake: FakeServer, open_model: Callable[..., OpenAIModel]
+    ) -> None:
+        fake.on("/chat/completions", chat("blue\nred\n", finish_reason="length"))
+        answer = open_model().generate(QUESTION, stop=["\n"])
+        assert (answer.text, answer.finish_reason) == ("blue", "stop")
+        assert open_model().generate(QUESTION, stop=["green"]).finish_reason == "length"
 
     def test_usage_may_be_absent(self, fake: FakeServer, open_model: Callable[..., OpenAIModel]) -> None:
         fake.on("/chat/completions", chat("blue"))
@@ -250,6 +260,20 @@ class TestCapabilities:
         capabilities = open_model().capabilities
         assert (capabilities.structured, capabilities.open_answers) == ("prompted", False)
         assert capabilities.context_length is None
+
+    def test_a_model_that_thinks_in_its_answers_gets_the_room_for_it(
+        self, fake: FakeServer, open_model: Callable[..., OpenAIModel]
+    ) -> None:
+        def thinking(body: dict[str, Any]) -> Reply:
+            reply = constraining(body)
+            if body["max_tokens"] < 1000:
+                return chat("<think>Let me see, the first", finish_reason="length")
+            (choice,) = reply.body["choices"]
+            return chat("<think>Let me see</think>\n" + choice["message"]["content"])
+
+        fake.on("/chat/completions", thinking)
+        capabilities = open_model().capabilities
+        assert (capabilities.structured, capabilities.open_answers) == ("json_schema", True)
 
     def test_one_wrong_answer_is_enough(
         self, fake: FakeServer, open_model: Callable[..., OpenAIModel]

@@ -10,10 +10,17 @@ from typing import Any
 import pytest
 
 from llmrec.errors import ModelError
-from llmrec.llm import embedded, registry
+from llmrec.llm import embedded, registry, static_embedder
 from llmrec.llm.base import LanguageModel
 from llmrec.llm.openai import OpenAIModel
-from llmrec.llm.registry import ENTRY_POINT_GROUP, model_kinds, open_model
+from llmrec.llm.registry import (
+    EMBEDDER_ENTRY_POINT_GROUP,
+    ENTRY_POINT_GROUP,
+    embedder_kinds,
+    model_kinds,
+    open_embedder,
+    open_model,
+)
 from llmrec.llm.scripted import ScriptedModel
 from llmrec.settings import Settings
 
@@ -27,12 +34,12 @@ class Entry:
 
 @pytest.fixture(autouse=True)
 def installed(monkeypatch: pytest.MonkeyPatch) -> list[Entry]:
-    """The entry points of other packages; none unless a test adds some."""
+    """The models that other packages bring; none unless a test adds some."""
     entries: list[Entry] = []
 
     def entry_points(*, group: str) -> list[Entry]:
-        assert group == ENTRY_POINT_GROUP == "llmrec.models"
-        return entries
+        assert group in {ENTRY_POINT_GROUP, EMBEDDER_ENTRY_POINT_GROUP}
+        return entries if group == ENTRY_POINT_GROUP == "llmrec.models" else []
 
     monkeypatch.setattr(registry, "entry_points", entry_points)
     monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
@@ -192,3 +199,95 @@ class TestKinds:
         assert not kinds["embedded"].ready
         assert "pip install" in kinds["embedded"].hint
         assert kinds["llama-cpp:PATH"].ready
+
+
+class TestEmbedders:
+    @pytest.fixture
+    def installed_embedders(self, monkeypatch: pytest.MonkeyPatch) -> list[Entry]:
+        entries: list[Entry] = []
+
+        def entry_points(*, group: str) -> list[Entry]:
+            return entries if group == EMBEDDER_ENTRY_POINT_GROUP == "llmrec.embedders" else []
+
+        monkeypatch.setattr(registry, "entry_points", entry_points)
+        return entries
+
+    def test_the_default_is_static_vectors(self, settings: Settings) -> None:
+        pytest.importorskip("tokenizers")
+        if static_embedder.importlib.util.find_spec("wordllama") is None:
+            pytest.skip("wordllama is not installed")
+        embedder = open_embedder(settings.embedder, settings)
+        assert (embedder.name, embedder.dimensions) == ("wordllama", 256)
+        embedder.close()
+
+    @pytest.mark.parametrize("spelling", ["llama-cpp:{}", "{}", " llama-cpp:{} "])
+    def test_a_path(self, tiny_gguf: Path, settings: Settings, spelling: str) -> None:
+        embedder = open_embedder(spelling.format(tiny_gguf), settings)
+        assert embedder.name == "llama-cpp:tiny.gguf"
+        assert embedder.fingerprint.endswith("-mean-256")
+        embedder.close()
+
+    def test_the_home_folder(
+        self, tiny_gguf: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("HOME", str(tiny_gguf.parent))
+        monkeypatch.setenv("USERPROFILE", str(tiny_gguf.parent))
+        open_embedder("llama-cpp:~/tiny.gguf", settings).close()
+
+    @pytest.mark.parametrize("specification", ["", "embedded", "minilm", "Wordllama", "openai:m"])
+    def test_what_is_no_embedder_is_told_with_the_spellings(
+        self, settings: Settings, specification: str
+    ) -> None:
+        with pytest.raises(ModelError, match=r"no embedder .*write wordllama or llama-cpp:PATH"):
+            open_embedder(specification, settings)
+
+    def test_what_is_missing_or_too_much_is_told(self, settings: Settings) -> None:
+        with pytest.raises(ModelError, match="write llama-cpp:PATH"):
+            open_embedder("llama-cpp:", settings)
+        with pytest.raises(ModelError, match="no embedder 'wordllama:512': write wordllama"):
+            open_embedder("wordllama:512", settings)
+
+    def test_an_installed_kind_is_opened_with_the_rest_and_the_settings(
+        self, installed_embedders: list[Entry], settings: Settings
+    ) -> None:
+        opened: list[tuple[str, Settings]] = []
+        mark = object()
+
+        def opener(rest: str, given: Settings) -> object:
+            opened.append((rest, given))
+            return mark
+
+        installed_embedders.append(Entry("mine", lambda: opener))
+        assert open_embedder("mine:a:b", settings) is mark
+        assert opened == [("a:b", settings)]
+        with pytest.raises(ModelError, match="no model 'mine:a'"):
+            open_model("mine:a", settings)
+
+    def test_a_package_that_cannot_be_loaded_is_named(
+        self, installed_embedders: list[Entry], settings: Settings
+    ) -> None:
+        def fail() -> None:
+            raise ImportError("no torch")
+
+        installed_embedders.append(Entry("mine", fail))
+        with pytest.raises(ModelError, match=r"'mine' \(mine_package:open\) cannot be loaded: no torch"):
+            open_embedder("mine:x", settings)
+
+    def test_every_kind_is_listed(
+        self, installed_embedders: list[Entry], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        pytest.importorskip("llama_cpp")
+        monkeypatch.setattr(static_embedder, "check_installed", lambda: None)
+        installed_embedders.append(Entry("mine", lambda: None))
+        kinds = {kind.specification: kind for kind in embedder_kinds()}
+        assert list(kinds) == ["wordllama", "llama-cpp:PATH", "mine:…"]
+        assert all(kind.ready and not kind.hint for kind in kinds.values())
+        assert all(kind.specification != "mine:…" for kind in model_kinds())
+
+    def test_what_is_not_installed_says_how(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setitem(sys.modules, "llama_cpp", None)
+        monkeypatch.setattr(static_embedder.importlib.util, "find_spec", lambda _: None)
+        kinds = {kind.specification: kind for kind in embedder_kinds()}
+        assert not any(kind.ready for kind in kinds.values())
+        assert "pip install 'llmrec[embeddings]'" in kinds["wordllama"].hint
+        assert "pip install 'llmrec[local]'" in kinds["llama-cpp:PATH"].hint

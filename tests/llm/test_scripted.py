@@ -6,10 +6,13 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from llmrec.errors import AnswerError, InputError, ModelError, ModelUnavailableError
+from llmrec.errors import AnswerError, CallCancelledError, InputError, ModelError, ModelUnavailableError
 from llmrec.llm.base import Capabilities, Completion, Message, Usage
+from llmrec.llm.cancellation import Cancellation
 from llmrec.llm.scripted import ScriptedCall, ScriptedModel
 from tests.llm.contract import LanguageModelContract
 
@@ -70,6 +73,76 @@ class TestAnswers:
         assert model.generate(QUESTION).structured == "none"
 
 
+class TestPieces:
+    def test_an_answer_comes_word_by_word(self) -> None:
+        pieces: list[str] = []
+        model = ScriptedModel(" Red, then  green.\n", "红色,and 绿", {"name": "red"}, "red and green")
+        for stop in ([], [], [], [" green", "and"]):
+            model.generate(QUESTION, on_text=pieces.append, stop=stop)
+        assert pieces == [
+            *(" Red,", " then", "  green.", "\n"),
+            *("红", "色", ",and", " 绿"),
+            *('{"name":', ' "red"}'),
+            *("red", " "),
+        ]
+
+    @given(st.text(st.sampled_from("ab \n\u2e7f\u2e80电🎬\ud83d"), max_size=20) | st.text())
+    def test_pieces_are_together_the_answer(self, text: str) -> None:
+        pieces: list[str] = []
+        answer = ScriptedModel(text).generate(QUESTION, on_text=pieces.append, max_tokens=3)
+        assert "".join(pieces) == answer.text == text[:12]
+        assert "" not in pieces
+
+    def test_a_cancelled_answer_ends_after_the_word_and_is_used_up(self) -> None:
+        cancellation, pieces = Cancellation(), list[str]()
+
+        def hear(piece: str) -> None:
+            pieces.append(piece)
+            if piece == " two":
+                cancellation.cancel()
+
+        whole = Completion(text="one two three four", structured="prompted")
+        model = ScriptedModel("one two three", "red")
+        model.enqueue(whole)
+        cut = model.generate(QUESTION, schema={}, on_text=hear, cancellation=cancellation)
+        assert (cut.text, cut.finish_reason, cut.structured) == ("one two", "cancelled", "json_schema")
+        assert cut.usage == model.usage == Usage(calls=1, prompt_tokens=4, completion_tokens=2)
+        assert model.generate(QUESTION, cancellation=cancellation) == Completion(
+            text="", finish_reason="cancelled"
+        )
+        assert [model.generate(QUESTION).text, model.generate(QUESTION)] == [
+            "red",
+            whole.model_copy(update={"usage": Usage(calls=1, prompt_tokens=4, completion_tokens=5)}),
+        ]
+        assert len(model.history) == 4
+
+    def test_an_answer_that_was_all_said_is_whole(self) -> None:
+        cancellation = Cancellation()
+        answer = ScriptedModel("red").generate(
+            QUESTION, on_text=lambda _: cancellation.cancel(), cancellation=cancellation
+        )
+        assert (answer.text, answer.finish_reason) == ("red", "stop")
+
+    def test_what_on_text_raises_counts_what_was_said(self) -> None:
+        def hear(piece: str) -> None:
+            raise KeyError(piece)
+
+        model = ScriptedModel("one two three", "red")
+        with pytest.raises(KeyError, match="one"):
+            model.generate(QUESTION, on_text=hear)
+        assert model.usage.completion_tokens == 1
+        assert model.generate(QUESTION).text == "red"
+
+    def test_on_text_may_ask_the_model_itself(self) -> None:
+        model, inner = ScriptedModel("one two", "red", "blue"), list[str]()
+        with ThreadPoolExecutor(1) as pool:
+            model.generate(
+                QUESTION,
+                on_text=lambda _: inner.append(pool.submit(model.generate, QUESTION).result(10).text),
+            )
+        assert inner == ["red", "blue"]
+
+
 class TestHistory:
     def test_every_call_is_kept_as_it_was_made(self) -> None:
         model = ScriptedModel("red")
@@ -123,6 +196,23 @@ class TestScores:
         fox, owl, bear = model.score("a", [" fox", " owl", " bear"])
         assert (fox.logprob, owl.logprob) == (-1.5, -2.5)
         assert bear == ScriptedModel().score("a", [" bear"])[0]
+
+    def test_a_rule_may_cancel(self) -> None:
+        cancellation, asked = Cancellation(), list[str]()
+
+        def rule(prefix: str, continuation: str) -> float:
+            asked.append(continuation)
+            if continuation == " b":
+                cancellation.cancel()
+            return -1.0
+
+        model = ScriptedModel(scores=rule)
+        with pytest.raises(CallCancelledError):
+            model.score("a", [" a", " b", " c"], cancellation=cancellation)
+        assert asked == [" a", " b"]
+        with pytest.raises(CallCancelledError):
+            model.score("a", [], cancellation=cancellation)
+        assert (model.usage.calls, len(model.history)) == (1, 2)
 
     @pytest.mark.parametrize("value", [0.1, float("nan"), float("-inf")])
     def test_a_rule_that_gives_no_log_probability_is_refused(self, value: float) -> None:

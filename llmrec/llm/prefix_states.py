@@ -1,0 +1,286 @@
+"""What a model held after reading a text, kept so that it need not read the text again."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import logging
+import os
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from llmrec.llm.cache_files import UNFINISHED_PREFIX, remove_unfinished
+
+logger = logging.getLogger(__name__)
+
+LEAST_TOKENS = 96
+"""Fewer tokens are evaluated again sooner than a state is worth the place of a longer one."""
+FOLDER_BYTES = 2_000_000_000
+FORMAT = 1
+SUFFIX = ".prefix"
+HEADER_BYTES = 4096
+# Without it, Windows would change line ends.
+O_BINARY: int = getattr(os, "O_BINARY", 0)
+
+
+@dataclass(frozen=True, eq=False)
+class PrefixState:
+    """The state of a sequence after its tokens."""
+
+    tokens: tuple[int, ...]
+    data: npt.NDArray[np.uint8]
+    """llama.cpp's own bytes."""
+    logits: npt.NDArray[np.float32] | None
+    """Of what comes after the last token, where they are known: [vocabulary]."""
+
+    @property
+    def size(self) -> int:
+        """Bytes in memory."""
+        return self.data.nbytes + (self.logits.nbytes if self.logits is not None else 0)
+
+
+class PrefixStates:
+    """States in memory, the least recently used go first; and in a folder, if one is given.
+
+    The folder holds what people's texts were made of: it is made, and its files are, for the user alone to
+    read, as private as the texts. Several processes may share it.
+    """
+
+    def __init__(
+        self,
+        *,
+        most_bytes: int,
+        folder: Path | None = None,
+        fingerprint: str = "",
+        folder_bytes: int = FOLDER_BYTES,
+    ) -> None:
+        """Keep at most `most_bytes` in memory and `folder_bytes` in the folder.
+
+        `fingerprint` names the model and the library: states of others in the folder are left alone.
+        """
+        self._most_bytes = most_bytes
+        self._states: list[PrefixState] = []
+        self._files = _Folder(folder, fingerprint, folder_bytes) if folder is not None else None
+
+    def has_room_for(self, size: int) -> bool:
+        """Whether a state of so many bytes would be kept."""
+        return size <= self._most_bytes or (self._files is not None and size <= self._files.most_bytes)
+
+    def keep(self, state: PrefixState) -> None:
+        """Keep a state as the most recently used, and drop the oldest beyond the bound."""
+        self._states = [kept for kept in self._states if kept.tokens != state.tokens]
+        self._use(state)
+        if self._files is not None:
+            self._files.write(state)
+
+    def find(self, tokens: Sequence[int], *, whole: bool, beyond: int = 0) -> PrefixState | None:
+        """The state that shares the longest beginning with the tokens, if that is longer than `beyond`.
+
+        It is then the most recently used. With `whole`, only states that were taken after a beginning of
+        the tokens serve.
+        """
+        best, reach = None, beyond
+        for state in reversed(self._states):
+            shared = _reach(state.tokens, tokens, whole=whole)
+            if shared > reach:
+                best, reach = state, shared
+        if self._files is not None:
+            from_file = self._files.read_better(tokens, reach, whole=whole)
+            if from_file is not None:
+                best = from_file
+        if best is not None:
+            self._states = [kept for kept in self._states if kept is not best]
+            self._use(best)
+        return best
+
+    def drop(self, state: PrefixState) -> None:
+        """Forget a state that llama.cpp refused."""
+        self._states = [kept for kept in self._states if kept is not state]
+        if self._files is not None:
+            self._files.remove(state.tokens)
+
+    def clear(self) -> None:
+        """Forget what is in memory."""
+        self._states = []
+
+    def _use(self, state: PrefixState) -> None:
+        # One that is too large on its own must not drive the others out.
+        if state.size > self._most_bytes:
+            return
+        self._states.append(state)
+        size = sum(kept.size for kept in self._states)
+        while size > self._most_bytes:
+            size -= self._states.pop(0).size
+
+
+def shared_length(one: Sequence[int], other: Sequence[int]) -> int:
+    """How many tokens two texts share at their beginning."""
+    count = min(len(one), len(other))
+    if list(one[:count]) == list(other[:count]):
+        return count
+    return next(at for at in range(count) if one[at] != other[at])
+
+
+def _reach(held: Sequence[int], tokens: Sequence[int], *, whole: bool) -> int:
+    shared = shared_length(held, tokens)
+    return 0 if whole and shared < len(held) else shared
+
+
+class _Folder:
+    """States as files: a line of JSON that tells what follows and the hash of both, then the bytes."""
+
+    def __init__(self, path: Path, fingerprint: str, most_bytes: int) -> None:
+        self._path = path
+        self._model = hashlib.sha256(f"{FORMAT} {fingerprint}".encode()).hexdigest()
+        self.most_bytes = most_bytes
+        # Of a file that cannot be used, and perhaps not be removed: none.
+        self._tokens: dict[str, tuple[int, ...]] = {}
+        self._warned = False
+
+    def write(self, state: PrefixState) -> None:
+        """Write a state whole or not at all; a full disk costs only the memory of it."""
+        name = self._name(state.tokens)
+        logits = state.logits if state.logits is not None else np.empty(0, np.float32)
+        parts: list[npt.NDArray[Any]] = [
+            np.array(state.tokens, np.int32),
+            np.ascontiguousarray(logits),
+            state.data,
+        ]
+        if state.size > self.most_bytes or self._is_used(name):
+            return
+        counts = {"tokens": len(state.tokens), "logits": len(logits)}
+        header = {**counts, "sha256": _digest(self._model, counts, parts)}
+        temporary = self._path / f"{UNFINISHED_PREFIX}{uuid.uuid4().hex}"
+        try:
+            self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | O_BINARY, 0o600)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(json.dumps(header).encode() + b"\n")
+                for part in parts:
+                    file.write(part.data)
+            temporary.replace(self._path / name)
+            self._tokens[name] = state.tokens
+            self._keep_bound()
+        except OSError as error:
+            if not self._warned:
+                self._warned = True
+                logger.warning("the states of prefixes are not kept in %s: %s", self._path, error)
+        finally:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+
+    def read_better(self, tokens: Sequence[int], reach: int, *, whole: bool) -> PrefixState | None:
+        """The state in the folder that shares more than `reach` tokens, if any; a damaged one is removed."""
+        self._list()
+        better = sorted(
+            (shared, name)
+            for name, held in self._tokens.items()
+            if (shared := _reach(held, tokens, whole=whole)) > max(reach, LEAST_TOKENS // 2)
+        )
+        for _, name in reversed(better):
+            with self._reading(name):
+                state = self._read(self._path / name)
+                self._is_used(name)
+                return state
+        return None
+
+    def remove(self, tokens: Sequence[int]) -> None:
+        """Remove the state of these tokens."""
+        self._discard(self._name(tokens))
+
+    def _is_used(self, name: str) -> bool:
+        """Mark a file as used now; False when it is not there."""
+        try:
+            os.utime(self._path / name)
+        except OSError:
+            return False
+        return bool(self._tokens.get(name, True))
+
+    def _discard(self, name: str) -> None:
+        self._tokens[name] = ()
+        with contextlib.suppress(OSError):
+            (self._path / name).unlink(missing_ok=True)
+
+    def _name(self, tokens: Sequence[int]) -> str:
+        digest = hashlib.sha256(np.array(tokens, np.int32).tobytes()).hexdigest()[:32]
+        return f"{self._model[:16]}-{digest}{SUFFIX}"
+
+    def _list(self) -> None:
+        """Learn the tokens of files that other processes, or earlier ones, wrote."""
+        try:
+            names = {path.name for path in self._path.glob(f"{self._model[:16]}-*{SUFFIX}")}
+        except OSError:
+            names = set()
+        self._tokens = {name: held for name, held in self._tokens.items() if name in names}
+        for name in names - self._tokens.keys():
+            with self._reading(name), (self._path / name).open("rb") as file:
+                count, _, _ = _read_header(file)
+                tokens = np.frombuffer(file.read(4 * count), np.int32)
+                self._tokens[name] = tuple(tokens.tolist())
+
+    def _read(self, path: Path) -> PrefixState:
+        with path.open("rb") as file:
+            tokens, logits, digest = _read_header(file)
+            body = file.read()
+        data_at = 4 * (tokens + logits)
+        if digest != _digest(
+            self._model, {"tokens": tokens, "logits": logits}, [np.frombuffer(body, np.uint8)]
+        ):
+            raise ValueError("its bytes are not those that were written")
+        return PrefixState(
+            tuple(np.frombuffer(body, np.int32, tokens).tolist()),
+            np.frombuffer(body, np.uint8, offset=data_at),
+            np.frombuffer(body, np.float32, logits, offset=4 * tokens) if logits else None,
+        )
+
+    @contextlib.contextmanager
+    def _reading(self, name: str) -> Iterator[None]:
+        """Inside, what shows that a file is damaged removes it; one that another process removed is none."""
+        try:
+            yield
+        except FileNotFoundError:
+            self._tokens.pop(name, None)
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+            logger.warning("the kept state %s is not used and removed: %s", self._path / name, error)
+            self._discard(name)
+
+    def _keep_bound(self) -> None:
+        """Remove the least recently used files beyond the bound, those of other models too."""
+        remove_unfinished(self._path)
+        files = []
+        for path in self._path.glob(f"*{SUFFIX}"):
+            with contextlib.suppress(OSError):
+                status = path.stat()
+                files.append((status.st_mtime_ns, status.st_size, path))
+        size = sum(each for _, each, _ in files)
+        for _, each, path in sorted(files):
+            if size <= self.most_bytes:
+                break
+            size -= each
+            self._discard(path.name)
+
+
+def _read_header(file: BinaryIO) -> tuple[int, int, str]:
+    """The numbers of tokens and logits, and the hash. Raises ValueError, KeyError, TypeError, OSError."""
+    header = json.loads(file.readline(HEADER_BYTES))
+    tokens, logits, digest = header["tokens"], header["logits"], header["sha256"]
+    here, end = file.tell(), os.fstat(file.fileno()).st_size
+    if not (
+        type(tokens) is type(logits) is int and tokens > 0 <= logits and 4 * (tokens + logits) <= end - here
+    ):
+        raise ValueError("it is shorter than it says")
+    return tokens, logits, digest
+
+
+def _digest(model: str, counts: dict[str, int], parts: Sequence[npt.NDArray[Any]]) -> str:
+    hasher = hashlib.sha256(f"{model} {counts}\n".encode())
+    for part in parts:
+        hasher.update(part.data)
+    return hasher.hexdigest()
