@@ -10,45 +10,59 @@ if TYPE_CHECKING:
     from llmrec.behavior.readers import read_events, read_items
     from llmrec.errors import LlmrecError
     from llmrec.interests.profile import InterestProfile
+    from llmrec.llm.base import Message
+    from llmrec.llm.cancellation import Cancellation
+    from llmrec.llm.registry import open_embedder, open_model
     from llmrec.llm.scripted import ScriptedModel
+    from llmrec.llm.streaming import stream
     from llmrec.ranking.types import RankedItem, Ranking
     from llmrec.recommender import Recommender
     from llmrec.settings import Settings
     from llmrec.store import Store
 
 __all__ = [
+    "Cancellation",
     "Catalog",
     "Event",
     "InterestProfile",
     "Item",
     "LlmrecError",
+    "Message",
     "RankedItem",
     "Ranking",
     "Recommender",
     "ScriptedModel",
     "Settings",
     "Store",
+    "open_embedder",
+    "open_model",
     "read_events",
     "read_items",
+    "stream",
 ]
 
 __version__ = "0.1.0"
 
 # Each name is imported when it is first used, so that `llmrec --help` need not wait for numpy and networkx.
 _HOMES = {
+    "Cancellation": "llmrec.llm.cancellation",
     "Catalog": "llmrec.behavior.events",
     "Event": "llmrec.behavior.events",
     "InterestProfile": "llmrec.interests.profile",
     "Item": "llmrec.behavior.events",
     "LlmrecError": "llmrec.errors",
+    "Message": "llmrec.llm.base",
     "RankedItem": "llmrec.ranking.types",
     "Ranking": "llmrec.ranking.types",
     "Recommender": "llmrec.recommender",
     "ScriptedModel": "llmrec.llm.scripted",
     "Settings": "llmrec.settings",
     "Store": "llmrec.store",
+    "open_embedder": "llmrec.llm.registry",
+    "open_model": "llmrec.llm.registry",
     "read_events": "llmrec.behavior.readers",
     "read_items": "llmrec.behavior.readers",
+    "stream": "llmrec.llm.streaming",
 }
 
 

@@ -91,7 +91,7 @@ class Settings(BaseSettings):
     """The key for an OpenAI-compatible server; OPENAI_API_KEY is read when this is absent."""
     context_length: int = Field(default=4096, ge=256)
     """Longest prefix and continuation of a local model, in tokens."""
-    prefix_megabytes: int = Field(default=64, ge=0)
+    prefix_megabytes: int = Field(default=40, ge=0)
     """Memory in which a local model remembers what it read of people, so as not to read it again."""
     prefix_folder: UserPath | None = None
     """A folder in which a local model remembers it beyond this process; as private as what people did."""

@@ -34,6 +34,11 @@ def test_the_python_example_is_the_one_that_the_tests_run(name: str) -> None:
     assert (ROOT / "examples" / "quickstart.py").read_text("utf-8") in blocks(ROOT / name, "python")
 
 
+def test_the_example_of_the_local_engine_is_the_one_that_the_tests_run() -> None:
+    shown = blocks(ROOT / "docs" / "local-engine.md", "python")
+    assert shown == [(ROOT / "examples" / "local_model.py").read_text("utf-8")]
+
+
 def test_both_readmes_give_the_same_two_lines() -> None:
     installing = [
         [block for block in blocks(ROOT / name, "sh") if block.startswith("python3 -m venv")]
@@ -54,10 +59,11 @@ def test_ci_runs_the_test_line_of_the_readme() -> None:
     assert "test line" in (ROOT / ".ci" / "run").read_text("utf-8")
 
 
-@pytest.mark.parametrize("name", READMES)
+@pytest.mark.parametrize("name", [*READMES, *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))])
 def test_links_lead_somewhere(name: str) -> None:
     for target in re.findall(r"\]\(([^)#]+)\)", (ROOT / name).read_text("utf-8")):
-        assert target.startswith("https://") or (ROOT / target).is_file(), target
+        found = (ROOT / name).parent / target.replace("\n", " ")
+        assert target.startswith("https://") or found.is_file(), target
 
 
 @pytest.mark.parametrize("name", READMES)

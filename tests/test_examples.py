@@ -13,28 +13,35 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 
-@pytest.mark.embedded
-def test_quickstart(prepared_gguf: Path, tmp_path: Path) -> None:
+def run_example(name: str, cache_dir: Path, folder: Path) -> list[str]:
+    """The lines that an example prints, run in an empty folder, where it must write nothing."""
     done = subprocess.run(
-        [sys.executable, str(ROOT / "examples" / "quickstart.py")],
-        cwd=tmp_path,
+        [sys.executable, str(ROOT / "examples" / name)],
+        cwd=folder,
         env={
             **os.environ,
             "PYTHONPATH": str(ROOT),
             "PYTHONIOENCODING": "utf-8",
-            "LLMREC_CACHE_DIR": str(prepared_gguf.parent),
+            "LLMREC_CACHE_DIR": str(cache_dir),
         },
         capture_output=True,
         text=True,
         encoding="utf-8",
         timeout=120,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
-    lines = done.stdout.splitlines()
+    assert list(folder.iterdir()) == [], "nothing is written where nobody asked for it"
+    return done.stdout.splitlines()
+
+
+@pytest.mark.embedded
+def test_quickstart(prepared_gguf: Path, tmp_path: Path) -> None:
+    lines = run_example("quickstart.py", prepared_gguf.parent, tmp_path)
     assert re.fullmatch(r"[\w&, ]+  -?\d\.\d\d  \(\d\)", lines[0])
     tree = [line for line in lines if re.search(r"  -?\d\.\d\d  \(\d\)$", line)]
-    assert any(re.fullmatch(r"Films  0\.\d\d  \(4\)", line) for line in tree), done.stdout
+    assert any(re.fullmatch(r"Films  0\.\d\d  \(4\)", line) for line in tree)
     assert any(re.search(r"Horror  -0\.\d\d  \(2\)", line) for line in tree), "disliked twice over"
     assert any(line.startswith("Cooking & food") for line in tree)
     first, second, third, best = lines[len(tree) :]
@@ -44,4 +51,17 @@ def test_quickstart(prepared_gguf: Path, tmp_path: Path) -> None:
     assert third.startswith("3. ")
     assert all(len(line.split(": ", 1)[1]) > 20 for line in (first, second, third))
     assert re.fullmatch(r"Best of three: Stalker \(\+\d\.\d\d\)", best)
-    assert list(tmp_path.iterdir()) == [], "nothing is written where nobody asked for it"
+
+
+@pytest.mark.embedded
+def test_local_model(prepared_gguf: Path, tmp_path: Path) -> None:
+    pytest.importorskip("wordllama")
+    *scores, film, cancelled, said, cosines = run_example("local_model.py", prepared_gguf.parent, tmp_path)
+    nats = [float(re.fullmatch(r" *(-\d+\.\d) nats in \d+ tokens: [\w ]+", line)[1]) for line in scores]  # type: ignore[index]
+    assert len(nats) == 3
+    assert min(nats) == nats[2]
+    assert re.fullmatch(r"title='.{0,30}' year=(19|20)\d\d genres=\['.*'\]", film)
+    assert cancelled == "cancelled after 5 pieces"
+    assert len(said.split()) >= 5
+    near, far = map(float, cosines.split(" and "))
+    assert near > far + 0.2

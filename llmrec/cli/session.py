@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ from llmrec.cli.failures import UsageError
 from llmrec.cli.progress import ProgressReport
 from llmrec.cli.terminal import PROGRAM, Terminal
 from llmrec.errors import InputError, StoreError
+from llmrec.llm.private_files import create_private_file
 
 if TYPE_CHECKING:
     from llmrec.behavior.events import Catalog
@@ -60,7 +60,7 @@ def opened_store(terminal: Terminal, given: str | None, settings: Settings) -> I
 
     named = given if given is not None else (str(settings.store) if settings.store is not None else None)
     if named is None:
-        _create_for_the_user_alone(default_store_path())
+        create_private_file(default_store_path(), folder_mode=0o700)
         try:
             store = Store(default_store_path())
         except StoreError as error:
@@ -70,16 +70,6 @@ def opened_store(terminal: Terminal, given: str | None, settings: Settings) -> I
         store = Store(None if named == IN_MEMORY else Path(named).expanduser())
     with contextlib.closing(store):
         yield store
-
-
-def _create_for_the_user_alone(path: Path) -> None:
-    """Create a file that only its owner may read, in a folder that is as private when it is new too."""
-    # Why it cannot be created the store says, when it opens it.
-    with contextlib.suppress(OSError):
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # Closing a file that SQLite has open in this process would end its locks: leave a file alone.
-        if not path.exists():
-            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
 
 
 @contextlib.contextmanager

@@ -130,6 +130,19 @@ class ModelCallCache:
                     self._warned = True
                     logger.warning("answers are no longer kept in %s: %s", self._path, error)
 
+    def remove_oldest(self, *, above: int, left: int) -> int:
+        """With more than `above` answers, remove the oldest until `left` are there; return how many went.
+
+        The file keeps its size, and new answers take their places. Raises StoreError.
+        """
+        if len(self) <= above:
+            return 0
+        # Counted again while nobody else can write: two processes must not both remove the excess.
+        excess = "SELECT max(0, count(*) - ?) FROM model_calls"
+        oldest = f"SELECT key FROM model_calls ORDER BY created, key LIMIT ({excess})"  # noqa: S608
+        with self._lock:
+            return self._execute(f"DELETE FROM model_calls WHERE key IN ({oldest})", [left]).rowcount  # noqa: S608
+
     def clear(self) -> None:
         """Forget every answer. Raises StoreError."""
         with self._lock:
@@ -140,7 +153,7 @@ class ModelCallCache:
         with self._lock:
             self._connection.close()
 
-    def _execute(self, statement: str, parameters: Sequence[str] = ()) -> sqlite3.Cursor:
+    def _execute(self, statement: str, parameters: Sequence[str | int] = ()) -> sqlite3.Cursor:
         try:
             return self._connection.execute(statement, parameters)
         except sqlite3.Error as error:

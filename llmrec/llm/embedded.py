@@ -10,6 +10,7 @@ import importlib.util
 import json
 import logging
 import os
+import re
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -173,7 +174,11 @@ def _prepare(source: Path, cache_dir: Path, name: str, form: Form) -> Path:
 
 def _remove_unused(cache_dir: Path, stem: str, kept: Path, *, damaged: Sequence[Path]) -> None:
     """Remove damaged files, and what any version prepared of the model and nobody has opened for a month."""
-    for path in cache_dir.glob(f"{glob.escape(stem)}-*.gguf"):
+    # Other files whose names begin alike are models that the user put there.
+    forms = f"{EIGHT_BITS.name}|{HALF_FLOATS.name}"
+    # Earlier versions ended a name in the number of bytes.
+    ours = re.compile(rf"{re.escape(stem)}-{HASH_PATTERN}\.({forms})-({HASH_PATTERN}|[0-9]+)\.gguf")
+    for path in filter(lambda path: ours.fullmatch(path.name), cache_dir.iterdir()):
         with contextlib.suppress(OSError):
             used = max(file.stat().st_mtime for file in (path, _receipt(path)) if file.exists())
             if path != kept and (path in damaged or time.time() - used > UNUSED_SECONDS):

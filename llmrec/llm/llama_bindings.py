@@ -25,6 +25,8 @@ SAMPLED_BLOCK_BYTES = 1 << 16
 LOG_LEVEL_ERROR = 4
 SPINS = "2000"
 NO_VOCABULARY = 0
+FLASH_ATTENTION_OFF = 0
+METADATA_BYTES = 1 << 24
 
 
 def import_llama_cpp() -> Any:
@@ -32,9 +34,10 @@ def import_llama_cpp() -> Any:
     # GNU OpenMP lets waiting threads spin for milliseconds. On a machine that is busy otherwise, work becomes
     # many times slower; never to spin makes it half as fast on one that is not. A short while is best in
     # both. It is read once, when OpenMP is loaded; a user's own choice stands.
-    if "OMP_WAIT_POLICY" not in os.environ:
-        os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
+    spins = not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & os.environ.keys()
     try:
+        if spins:
+            os.environ["GOMP_SPINCOUNT"] = SPINS
         import llama_cpp
     except ImportError as error:
         raise ModelError(
@@ -46,6 +49,10 @@ def import_llama_cpp() -> Any:
             f"llama.cpp is installed but does not load ({error}): reinstall it with "
             "pip install --force-reinstall --no-cache-dir llama-cpp-python"
         ) from error
+    finally:
+        # Other libraries and processes are none of ours.
+        if spins:
+            os.environ.pop("GOMP_SPINCOUNT", None)
     return llama_cpp
 
 
@@ -116,10 +123,15 @@ def check_gguf(path: Path) -> None:
 
 
 def file_fingerprint(path: Path) -> str:
-    """Hash a model file by its size and evenly spaced blocks, which costs milliseconds for gigabytes."""
+    """Hash a model file by its size, its beginning, where what is not weights lies, and evenly spaced blocks.
+
+    That costs milliseconds for gigabytes. What it does not see is a file of the same size in which few
+    weights were changed.
+    """
     size = path.stat().st_size
     digest = hashlib.sha256(str(size).encode())
     with path.open("rb") as file:
+        digest.update(file.read(METADATA_BYTES))
         step = max(SAMPLED_BLOCK_BYTES, size // SAMPLED_BLOCKS)
         for offset in range(0, size, step):
             file.seek(offset)
@@ -200,6 +212,9 @@ def open_context(
     parameters.n_batch = batch
     parameters.n_ubatch = batch
     parameters.n_outputs_max = outputs
+    # On CPUs flash attention adds up in half floats: a score then moves by half a nat with the shape of the
+    # batch, without it by some hundredths, and it is no faster.
+    parameters.flash_attn_type = FLASH_ATTENTION_OFF
     parameters.n_seq_max = sequences
     parameters.kv_unified = True
     # Without it, models with windows forget what a shorter prefix would need, and do not say so.

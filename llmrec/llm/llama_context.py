@@ -17,8 +17,10 @@ from llmrec.llm import llama_bindings as bindings
 from llmrec.llm.llama_batch import AbortFlag, Batch, Row
 from llmrec.llm.prefix_states import LEAST_TOKENS, PrefixState, PrefixStates, shared_length
 
-BATCH_TOKENS = 512
-BATCH_LOGITS = 128
+BATCH_TOKENS = 256
+"""Rows of a batch; half of it for a context above LONG_CONTEXT, since attention takes memory by both."""
+LONG_CONTEXT = 4096
+BATCH_LOGITS = 96
 """Logits are the larger part of a batch's memory, and smaller batches attend to fewer foreign tokens."""
 SEQUENCES = 64
 RECURRENT_SEQUENCES = 8
@@ -57,6 +59,8 @@ class LlamaContext:
         trained = llama_cpp.llama_model_n_ctx_train(self.model)
         self.length: int = min(context_length, trained) if trained > 0 else context_length
         """The most tokens one text may have."""
+        self.batch_tokens = BATCH_TOKENS if self.length <= LONG_CONTEXT else BATCH_TOKENS // 2
+        """The most rows that `decode` takes."""
         recurrent: bool = llama_cpp.llama_model_is_recurrent(self.model)
         hybrid: bool = llama_cpp.llama_model_is_hybrid(self.model)
         self.branches: int = (RECURRENT_SEQUENCES if recurrent or hybrid else SEQUENCES) - 1
@@ -71,13 +75,13 @@ class LlamaContext:
             llama_cpp,
             self.model,
             context_length=self.length,
-            batch=BATCH_TOKENS,
+            batch=self.batch_tokens,
             outputs=BATCH_LOGITS,
             sequences=self.branches + 1,
             threads=threads or bindings.usable_threads(),
         )
         held.append(partial(llama_cpp.llama_free, self._context))
-        self._batch = Batch(llama_cpp, BATCH_TOKENS)
+        self._batch = Batch(llama_cpp, self.batch_tokens)
         self._abort_flag = AbortFlag(llama_cpp, self._context)
         self.vocabulary = bindings.Vocabulary(llama_cpp, self.model)
         self._memory = llama_cpp.llama_get_memory(self._context)
@@ -99,9 +103,12 @@ class LlamaContext:
     def close(self) -> None:
         """Free the model and its context; what it holds is kept on disk where that was asked for."""
         if self.is_open:
-            self._keep_held(0)
-            self._states.clear()
-            self._release()
+            try:
+                if self._states.outlive_the_process:
+                    self._keep_held(0)
+            finally:
+                self._states.clear()
+                self._release()
 
     def abort(self) -> None:
         """End the evaluation that goes on in another thread, and all later ones until `allow`."""
@@ -152,7 +159,7 @@ class LlamaContext:
                 llama_cpp.llama_memory_seq_rm(memory, sequence, -1, -1)
 
     def decode(self, rows: Sequence[Row]) -> Logits:
-        """Evaluate at most BATCH_TOKENS rows, and return the logits of those that want them.
+        """Evaluate at most `batch_tokens` rows, and return the logits of those that want them.
 
         The result, [rows that want them, vocabulary], is llama.cpp's own memory: it may be written to, and
         holds until the next evaluation. Raises ModelError, and CallCancelledError after `abort`.
@@ -196,13 +203,13 @@ class LlamaContext:
             return self._next
         self._next = None
         logits = np.empty((0, self.vocabulary.size), np.float32)
-        for begin in range(kept, len(tokens), BATCH_TOKENS):
+        for begin in range(kept, len(tokens), self.batch_tokens):
+            part = tokens[begin : begin + self.batch_tokens]
             rows: list[Row] = [
-                (token, at, 0, at == len(tokens) - 1)
-                for at, token in enumerate(tokens[begin : begin + BATCH_TOKENS], start=begin)
+                (token, at, 0, at == len(tokens) - 1) for at, token in enumerate(part, start=begin)
             ]
             logits = self.decode(rows)
-            self._held += tokens[begin : begin + BATCH_TOKENS]
+            self._held += part
         result: Logits = logits[-1].copy()
         if np.isnan(result.max()):
             raise self.damaged()
@@ -216,7 +223,10 @@ class LlamaContext:
             return self._truncate(shared)
         # Found first: where there is room for one state only, keeping another drives it out.
         state = self._states.find(
-            tokens, whole=not self._states_can_be_cut, beyond=min(shared, len(tokens) - 1)
+            tokens,
+            whole=not self._states_can_be_cut,
+            beyond=min(shared, len(tokens) - 1),
+            longest=self.length,
         )
         self._keep_held(shared)
         reach = shared_length(state.tokens, tokens) if state is not None else 0

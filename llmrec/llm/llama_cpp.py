@@ -18,7 +18,7 @@ from llmrec.llm.cancellation import Cancellation
 from llmrec.llm.chat_template import conversation_parts
 from llmrec.llm.llama_batch import Row
 from llmrec.llm.llama_build import uses_repacking
-from llmrec.llm.llama_context import BATCH_LOGITS, BATCH_TOKENS, LlamaContext
+from llmrec.llm.llama_context import BATCH_LOGITS, LlamaContext
 from llmrec.llm.llama_generation import AnswerText, SchemaGuide, choose, schema_tokenizer
 from llmrec.llm.llama_scoring import (
     BatchLimits,
@@ -32,7 +32,7 @@ from llmrec.llm.prefix_states import PrefixStates, shared_length
 from llmrec.settings import load_settings
 
 OPEN_ANSWERS_PARAMETERS = 3_000_000_000
-PREFIX_MEGABYTES = 64
+PREFIX_MEGABYTES = 40
 WAITING_SECONDS = 0.02
 
 
@@ -84,6 +84,7 @@ class LlamaCppModel:
         self._template = bindings.metadata(context.llama_cpp, context.model, "tokenizer.chat_template")
         self._schema_tokenizer: Any = None
         self._turn = threading.RLock()
+        self._cancellations: list[Cancellation] = []
         self._usage = Usage()
         self._name = name or f"llama-cpp:{Path(path).name}"
         self._fingerprint = f"{identity}-{context.length}"
@@ -124,7 +125,8 @@ class LlamaCppModel:
 
     def tokenize(self, text: str) -> list[int]:
         """Cut a text into tokens as the middle of a prompt is; control tokens in it are plain characters."""
-        return self._vocabulary.tokenize(text, continued=True)
+        with self._call(None):
+            return self._tokens_of_continuation(text)
 
     def score(
         self, prefix: str, continuations: Sequence[str], *, cancellation: Cancellation | None = None
@@ -150,7 +152,7 @@ class LlamaCppModel:
         """
         with self._call(cancellation):
             heads = [self._tokens_of_prefix(prefix) for prefix in prefixes]
-            tails = [tuple(self.tokenize(text)) for text in continuations]
+            tails = [tuple(self._tokens_of_continuation(text)) for text in continuations]
             longest = max(map(len, tails), default=0)
             if tails and heads:
                 self._check_length(max(map(len, heads)) + longest)
@@ -187,23 +189,25 @@ class LlamaCppModel:
         """Answer a conversation. With a schema, no token outside it can be chosen. See LanguageModel."""
         structured = "json_schema" if schema is not None else "none"
         answer = AnswerText(stop, on_text)
-        usage = Usage()
+        spent: dict[str, int] = {}
         try:
             with self._call(cancellation):
                 guide = self._guide(schema) if schema is not None else None
                 prompt = self._tokens_of_conversation(messages)
                 self._check_length(len(prompt) + 1)
-                spent = self._usage
-                self._count(calls=1)
+                spent["calls"] = 1
                 try:
-                    reason = self._write(answer, prompt, guide, max_tokens, temperature, seed, cancellation)
+                    reason = self._write(
+                        answer, prompt, guide, max_tokens, temperature, seed, cancellation, spent
+                    )
                 finally:
-                    usage = self._usage - spent
+                    self._count(**spent)
         except CallCancelledError:
             # What on_text called may have been cancelled by another one.
             if cancellation is None or not cancellation.cancelled:
                 raise
             reason = "cancelled"
+        usage = Usage(**spent)
         return Completion(text=answer.text, finish_reason=reason, structured=structured, usage=usage)
 
     def _write(
@@ -215,7 +219,9 @@ class LlamaCppModel:
         temperature: float,
         seed: int,
         cancellation: Cancellation | None,
+        spent: dict[str, int],
     ) -> FinishReason:
+        """Choose token by token; what that costs, without what `on_text` asks for, is noted in `spent`."""
         generator = np.random.default_rng(seed % 2**64)
         tokens = list(prompt)
         end = min(len(prompt) + max_tokens, self._context.length)
@@ -223,7 +229,7 @@ class LlamaCppModel:
             before = self._context.rows_evaluated
             logits = self._context.evaluate(tokens)
             if len(tokens) == len(prompt):
-                self._count(prompt_tokens=self._context.rows_evaluated - before)
+                spent["prompt_tokens"] = self._context.rows_evaluated - before
             if cancellation is not None:
                 cancellation.check()
             if guide is not None:
@@ -234,7 +240,7 @@ class LlamaCppModel:
                 return "stop"
             for taken in [token] if guide is None else guide.accept(token, most=end - len(tokens)):
                 tokens.append(taken)
-                self._count(completion_tokens=1)
+                spent["completion_tokens"] = len(tokens) - len(prompt)
                 # on_text may do anything with this model, even close it.
                 self._context.check_open()
                 if answer.add(self._vocabulary.bytes_of(taken)):
@@ -265,11 +271,15 @@ class LlamaCppModel:
             if cancellation is None:
                 yield
                 return
+            self._cancellations.append(cancellation)
             try:
                 with cancellation.watched_by(self._context.abort):
                     yield
             finally:
-                self._context.allow()
+                self._cancellations.pop()
+                # A call around this one, whose on_text made it, may have been cancelled meanwhile.
+                if not any(outer.cancelled for outer in self._cancellations):
+                    self._context.allow()
         finally:
             self._turn.release()
 
@@ -306,10 +316,12 @@ class LlamaCppModel:
                 totals[place] += first[path.tokens[0]] if not path.lead else 0.0
         room = self._context.length - len(trunk)
         limits = BatchLimits(
-            rows=min(BATCH_TOKENS, room), logits=BATCH_LOGITS, branches=self._context.branches
+            rows=min(self._context.batch_tokens, room), logits=BATCH_LOGITS, branches=self._context.branches
         )
         for group in plan_groups(paths, limits, shares_rows=self._context.shares_rows):
             self._score_group(len(trunk), group, totals)
+        if np.isnan(totals).any():
+            raise self._context.damaged()
         return totals.reshape(len(leads), len(tails)).tolist()
 
     def _score_group(self, start: int, group: PathGroup, totals: Any) -> None:
@@ -330,8 +342,6 @@ class LlamaCppModel:
                 lines = outputs[chosen[:, 0] - begin]
                 values = logits[lines, chosen[:, 1]] - log_normalizers(logits)[lines]
                 np.add.at(totals, chosen[:, 2], values)
-        if not np.isfinite(totals[group.paths]).all():
-            raise self._context.damaged()
 
     def _tokens_of_prefix(self, prefix: str) -> list[int]:
         tokens = self._vocabulary.tokenize(prefix)
@@ -340,6 +350,9 @@ class LlamaCppModel:
         if not tokens:
             raise ModelError("this model has no token to begin with: give a prefix that is not empty")
         return tokens
+
+    def _tokens_of_continuation(self, text: str) -> list[int]:
+        return self._vocabulary.tokenize(text, continued=True)
 
     def _tokens_of_conversation(self, messages: Sequence[Message]) -> list[int]:
         vocabulary = self._vocabulary

@@ -7,16 +7,19 @@ import hashlib
 import json
 import logging
 import os
+import sys
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from llmrec.llm.cache_files import UNFINISHED_PREFIX, remove_unfinished
+from llmrec.llm.prefix_files import content_digest, read_header
+from llmrec.llm.private_files import fault_of_private_folder
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +28,6 @@ LEAST_TOKENS = 96
 FOLDER_BYTES = 2_000_000_000
 FORMAT = 1
 SUFFIX = ".prefix"
-HEADER_BYTES = 4096
 # Without it, Windows would change line ends.
 O_BINARY: int = getattr(os, "O_BINARY", 0)
 
@@ -50,7 +52,8 @@ class PrefixStates:
     """States in memory, the least recently used go first; and in a folder, if one is given.
 
     The folder holds what people's texts were made of: it is made, and its files are, for the user alone to
-    read, as private as the texts. Several processes may share it.
+    read, as private as the texts. Several processes may share it. One that is there already is used only
+    where nobody else owns it or may write to it.
     """
 
     def __init__(
@@ -69,30 +72,41 @@ class PrefixStates:
         self._states: list[PrefixState] = []
         self._files = _Folder(folder, fingerprint, folder_bytes) if folder is not None else None
 
+    @property
+    def outlive_the_process(self) -> bool:
+        """Whether states are kept in a folder."""
+        return self._files is not None and self._files.is_usable()
+
     def has_room_for(self, size: int) -> bool:
-        """Whether a state of so many bytes would be kept."""
-        return size <= self._most_bytes or (self._files is not None and size <= self._files.most_bytes)
+        """Whether a state of so many bytes would be kept: in memory, or, where that keeps none, in files."""
+        if self._most_bytes or self._files is None:
+            return size <= self._most_bytes
+        return size <= self._files.most_bytes and self._files.is_usable()
 
     def keep(self, state: PrefixState) -> None:
         """Keep a state as the most recently used, and drop the oldest beyond the bound."""
         self._states = [kept for kept in self._states if kept.tokens != state.tokens]
+        if not self.has_room_for(state.size):
+            return
         self._use(state)
         if self._files is not None:
             self._files.write(state)
 
-    def find(self, tokens: Sequence[int], *, whole: bool, beyond: int = 0) -> PrefixState | None:
+    def find(
+        self, tokens: Sequence[int], *, whole: bool, beyond: int = 0, longest: int = sys.maxsize
+    ) -> PrefixState | None:
         """The state that shares the longest beginning with the tokens, if that is longer than `beyond`.
 
         It is then the most recently used. With `whole`, only states that were taken after a beginning of
-        the tokens serve.
+        the tokens serve. Those of more than `longest` tokens, which no such context can hold, never do.
         """
         best, reach = None, beyond
         for state in reversed(self._states):
             shared = _reach(state.tokens, tokens, whole=whole)
-            if shared > reach:
+            if shared > reach and len(state.tokens) <= longest:
                 best, reach = state, shared
         if self._files is not None:
-            from_file = self._files.read_better(tokens, reach, whole=whole)
+            from_file = self._files.read_better(tokens, reach, whole=whole, longest=longest)
             if from_file is not None:
                 best = from_file
         if best is not None:
@@ -101,10 +115,10 @@ class PrefixStates:
         return best
 
     def drop(self, state: PrefixState) -> None:
-        """Forget a state that llama.cpp refused."""
+        """Forget a state that llama.cpp refused; its file stays for others, and is not used here again."""
         self._states = [kept for kept in self._states if kept is not state]
         if self._files is not None:
-            self._files.remove(state.tokens)
+            self._files.refuse(state.tokens)
 
     def clear(self) -> None:
         """Forget what is in memory."""
@@ -142,7 +156,15 @@ class _Folder:
         self.most_bytes = most_bytes
         # Of a file that cannot be used, and perhaps not be removed: none.
         self._tokens: dict[str, tuple[int, ...]] = {}
+        self._refused: set[str] = set()
         self._warned = False
+
+    def is_usable(self) -> bool:
+        """Whether nobody else can have put files into the folder; if somebody can, that is told once."""
+        fault = fault_of_private_folder(self._path)
+        if fault:
+            self._warn(fault)
+        return not fault
 
     def write(self, state: PrefixState) -> None:
         """Write a state whole or not at all; a full disk costs only the memory of it."""
@@ -153,10 +175,10 @@ class _Folder:
             np.ascontiguousarray(logits),
             state.data,
         ]
-        if state.size > self.most_bytes or self._is_used(name):
+        if state.size > self.most_bytes or not self.is_usable() or self._is_used(name):
             return
         counts = {"tokens": len(state.tokens), "logits": len(logits)}
-        header = {**counts, "sha256": _digest(self._model, counts, parts)}
+        header = {**counts, "sha256": content_digest(self._model, counts, parts)}
         temporary = self._path / f"{UNFINISHED_PREFIX}{uuid.uuid4().hex}"
         try:
             self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -169,20 +191,24 @@ class _Folder:
             self._tokens[name] = state.tokens
             self._keep_bound()
         except OSError as error:
-            if not self._warned:
-                self._warned = True
-                logger.warning("the states of prefixes are not kept in %s: %s", self._path, error)
+            self._warn(error)
         finally:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
 
-    def read_better(self, tokens: Sequence[int], reach: int, *, whole: bool) -> PrefixState | None:
+    def read_better(
+        self, tokens: Sequence[int], reach: int, *, whole: bool, longest: int
+    ) -> PrefixState | None:
         """The state in the folder that shares more than `reach` tokens, if any; a damaged one is removed."""
+        if not self.is_usable():
+            return None
         self._list()
         better = sorted(
             (shared, name)
             for name, held in self._tokens.items()
-            if (shared := _reach(held, tokens, whole=whole)) > max(reach, LEAST_TOKENS // 2)
+            if len(held) <= longest
+            and name not in self._refused
+            and (shared := _reach(held, tokens, whole=whole)) > max(reach, LEAST_TOKENS // 2)
         )
         for _, name in reversed(better):
             with self._reading(name):
@@ -191,9 +217,9 @@ class _Folder:
                 return state
         return None
 
-    def remove(self, tokens: Sequence[int]) -> None:
-        """Remove the state of these tokens."""
-        self._discard(self._name(tokens))
+    def refuse(self, tokens: Sequence[int]) -> None:
+        """Read the state of these tokens no more. Another process may have a context that takes it."""
+        self._refused.add(self._name(tokens))
 
     def _is_used(self, name: str) -> bool:
         """Mark a file as used now; False when it is not there."""
@@ -201,7 +227,12 @@ class _Folder:
             os.utime(self._path / name)
         except OSError:
             return False
-        return bool(self._tokens.get(name, True))
+        return name in self._refused or bool(self._tokens.get(name, True))
+
+    def _warn(self, fault: object) -> None:
+        if not self._warned:
+            self._warned = True
+            logger.warning("the states of prefixes are not kept in %s: %s", self._path, fault)
 
     def _discard(self, name: str) -> None:
         self._tokens[name] = ()
@@ -221,16 +252,16 @@ class _Folder:
         self._tokens = {name: held for name, held in self._tokens.items() if name in names}
         for name in names - self._tokens.keys():
             with self._reading(name), (self._path / name).open("rb") as file:
-                count, _, _ = _read_header(file)
+                count, _, _ = read_header(file)
                 tokens = np.frombuffer(file.read(4 * count), np.int32)
                 self._tokens[name] = tuple(tokens.tolist())
 
     def _read(self, path: Path) -> PrefixState:
         with path.open("rb") as file:
-            tokens, logits, digest = _read_header(file)
+            tokens, logits, digest = read_header(file)
             body = file.read()
         data_at = 4 * (tokens + logits)
-        if digest != _digest(
+        if digest != content_digest(
             self._model, {"tokens": tokens, "logits": logits}, [np.frombuffer(body, np.uint8)]
         ):
             raise ValueError("its bytes are not those that were written")
@@ -265,22 +296,3 @@ class _Folder:
                 break
             size -= each
             self._discard(path.name)
-
-
-def _read_header(file: BinaryIO) -> tuple[int, int, str]:
-    """The numbers of tokens and logits, and the hash. Raises ValueError, KeyError, TypeError, OSError."""
-    header = json.loads(file.readline(HEADER_BYTES))
-    tokens, logits, digest = header["tokens"], header["logits"], header["sha256"]
-    here, end = file.tell(), os.fstat(file.fileno()).st_size
-    if not (
-        type(tokens) is type(logits) is int and tokens > 0 <= logits and 4 * (tokens + logits) <= end - here
-    ):
-        raise ValueError("it is shorter than it says")
-    return tokens, logits, digest
-
-
-def _digest(model: str, counts: dict[str, int], parts: Sequence[npt.NDArray[Any]]) -> str:
-    hasher = hashlib.sha256(f"{model} {counts}\n".encode())
-    for part in parts:
-        hasher.update(part.data)
-    return hasher.hexdigest()

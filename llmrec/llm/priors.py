@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 from collections.abc import Mapping, Sequence
@@ -11,10 +12,14 @@ from typing import Literal
 from llmrec.errors import StoreError
 from llmrec.llm.base import LanguageModel
 from llmrec.llm.cache import CachedModel, ModelCallCache
+from llmrec.llm.private_files import create_private_file
 
 logger = logging.getLogger(__name__)
 
 FILE = "priors.sqlite3"
+MOST_ANSWERS = 500_000
+"""A file that is opened with more loses the oldest, some 200 bytes each."""
+ANSWERS_LEFT = 400_000
 
 
 class Priors:
@@ -22,6 +27,7 @@ class Priors:
 
     They are kept by the model's fingerprint, the prompt and the text, as hashes. A model whose weights are
     not known, such as a server's, may change unseen: its priors are kept no longer than its other answers.
+    The file is for the user alone to read, and bounded by `MOST_ANSWERS` whenever it is opened.
     """
 
     def __init__(self, model: LanguageModel, cache_dir: Path) -> None:
@@ -50,11 +56,16 @@ class Priors:
     def _open(self) -> LanguageModel:
         if not self._model.capabilities.weights_known:
             return self._model
+        # The hash of a text that can be guessed tells that it was asked about.
+        create_private_file(self._path)
         try:
             self._cache = _ForgivingCache(self._path)
         except StoreError as error:
             logger.warning("priors are not kept: %s", error)
             return self._model
+        # What hinders it is told when an answer is asked for; the next opening tries again.
+        with contextlib.suppress(StoreError):
+            self._cache.remove_oldest(above=MOST_ANSWERS, left=ANSWERS_LEFT)
         wrapped = self._model.wrapped if isinstance(self._model, CachedModel) else self._model
         return CachedModel(wrapped, self._cache)
 

@@ -373,6 +373,33 @@ class TestFile:
         assert len(model.wrapped.history) == asked
         cache.close()
 
+    @pytest.mark.parametrize(
+        ("above", "left", "kept"), [(10, 4, 10), (9, 4, 4), (9, 9, 9), (0, 0, 0), (5, 20, 10)]
+    )
+    def test_the_oldest_are_removed_when_there_are_too_many(
+        self,
+        cache: ModelCallCache,
+        monkeypatch: pytest.MonkeyPatch,
+        above: int,
+        left: int,
+        kept: int,
+    ) -> None:
+        # Stored in another order than their keys have.
+        keys = [str(number * 7 % 10) for number in range(10)]
+        for second, key in enumerate(keys):
+            monkeypatch.setattr("time.time", lambda second=second: 1000.0 + second)
+            cache.store({key: "{}"}, kind="score", model="m")
+        assert cache.remove_oldest(above=above, left=left) == 10 - kept
+        assert set(cache.find(keys)) == set(keys[10 - kept :])
+        assert len(cache) == kept
+        assert cache.remove_oldest(above=above, left=left) == 0
+
+    def test_a_closed_file_cannot_be_shortened(self, tmp_path: Path) -> None:
+        closed = ModelCallCache(tmp_path / "calls.sqlite3")
+        closed.close()
+        with pytest.raises(StoreError):
+            closed.remove_oldest(above=0, left=0)
+
     def test_in_memory_by_default(self) -> None:
         cache = ModelCallCache()
         model = CachedModel(ScriptedModel("red"), cache)

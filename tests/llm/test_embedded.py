@@ -356,6 +356,29 @@ class TestOtherVersions:
         prepared = prepare_embedded_model(tmp_path)
         assert files(tmp_path) == sorted([*list(ages)[3:], prepared.name])
 
+    def test_models_of_the_user_that_are_named_alike_stay(self, carrier: Path, tmp_path: Path) -> None:
+        stem, digits = "SmolLM2-135M-Instruct", "0123456789abcdef0123"
+        names = [
+            f"{stem}-Q4_K_M.gguf",
+            f"{stem}-F16.gguf",
+            f"{stem}-tuned.Q8_0.gguf",
+            f"{stem}-{digits}.Q4_0-{digits}.gguf",
+            f"{stem}-{digits}.F16.gguf",
+            f"{stem}-{digits}.F16-.gguf",
+            f"{stem}-{digits}.F16-{digits}-tuned.gguf",
+            f"{stem}-{digits}.F16-{digits[:-1]}.gguf",
+            f"{stem}-{digits[:-1]}.F16-{digits}.gguf",
+            f"{stem}-tuned-{digits}.F16-{digits}.gguf",
+            f"my-{stem}-{digits}.F16-{digits}.gguf",
+        ]
+        for name in names:
+            for file in (tmp_path / name, (tmp_path / name).with_suffix(".json")):
+                file.write_bytes(b"GGUF")
+                os.utime(file, (time.time() - 100 * 86_400,) * 2)
+        prepared = prepare_embedded_model(tmp_path)
+        assert files(tmp_path) == sorted([*names, prepared.name])
+        assert all((tmp_path / name).with_suffix(".json").exists() for name in names)
+
     def test_what_was_opened_lately_stays_however_old(self, carrier: Path, tmp_path: Path) -> None:
         used = prepare_embedded_model(tmp_path, build=WITH_AMX)
         for file in (used, used.with_suffix(".json")):

@@ -490,7 +490,65 @@ class TestThreads:
                     task.result()
 
 
+class TestCallsWithinCalls:
+    def test_what_on_text_asks_for_is_no_cost_of_the_answer(
+        self, open_tiny: Callable[..., LlamaCppModel]
+    ) -> None:
+        model = open_tiny()
+        expected = model.generate(question(), max_tokens=6)
+        before = model.usage
+
+        def ask(_: str) -> None:
+            model.score("the owl asked the fox about", [" the ship", "!"])
+
+        answer = model.generate(question(), max_tokens=6, on_text=ask)
+        assert answer.text == expected.text
+        assert answer.usage.calls == 1
+        assert answer.usage.completion_tokens == 6
+        spent = model.usage - before
+        assert spent.calls > 2
+        assert spent.completion_tokens == 6
+
+    def test_the_cancellation_of_a_call_outlives_the_calls_within_it(
+        self, open_tiny: Callable[..., LlamaCppModel]
+    ) -> None:
+        model = open_tiny()
+        outer, inner, told = Cancellation(), Cancellation(), []
+
+        def ask(piece: str) -> None:
+            told.append(piece)
+            model.score("the owl", [" ship"], cancellation=inner)
+            outer.cancel()
+            with pytest.raises(CallCancelledError):
+                model.score("the owl asked", [" the ship"])
+
+        answer = model.generate(question(), max_tokens=50, on_text=ask, cancellation=outer)
+        assert answer.finish_reason == "cancelled"
+        assert told == [answer.text]
+        assert model.generate(question(), max_tokens=3).finish_reason == "length"
+
+    def test_another_cancellation_within_on_text_is_no_end_of_the_answer(
+        self, open_tiny: Callable[..., LlamaCppModel]
+    ) -> None:
+        model, inner = open_tiny(), Cancellation()
+        inner.cancel()
+        with pytest.raises(CallCancelledError):
+            model.generate(
+                question(),
+                max_tokens=5,
+                on_text=lambda _: model.score("a", ["b"], cancellation=inner),
+                cancellation=Cancellation(),
+            )
+
+
 class TestLifeCycle:
+    def test_a_closed_model_cuts_no_texts(self, open_tiny: Callable[..., LlamaCppModel]) -> None:
+        model = open_tiny()
+        assert model.tokenize(" ship")
+        model.close()
+        with pytest.raises(ModelError, match="was closed: open it again"):
+            model.tokenize(" ship")
+
     def test_two_models_live_side_by_side(self, open_tiny: Callable[..., LlamaCppModel]) -> None:
         one, two = open_tiny(), open_tiny()
         expected = logprobs(one.score(PREFIX, [" ship"]))
@@ -568,6 +626,16 @@ class TestEmbeddedScores:
         assert [score.tokens for score in alone] == [score.tokens for score in together]
         assert logprobs(together) == pytest.approx(logprobs(alone), abs=BATCH_NOISE)
         assert logprobs(alone)[3] / alone[3].tokens > logprobs(alone)[1] / alone[1].tokens
+
+    def test_company_moves_long_texts_by_noise_alone_too(self, embedded_model: LanguageModel) -> None:
+        letters = list("科幻电影小说悬疑恐怖爱情历史战争冒险动画纪录音乐家庭犯罪")
+        random = np.random.default_rng(0)
+        texts = ["\n- " + "".join(random.choice(letters, 22)) for _ in range(12)]
+        prefix = "Things this person chose and liked:\n" + "- A quiet film about the sea (Drama)\n" * 30
+        together = embedded_model.score(prefix, texts)
+        assert min(score.tokens for score in together) > 35
+        alone = [embedded_model.score(prefix, [text])[0] for text in texts]
+        assert logprobs(together) == pytest.approx(logprobs(alone), abs=BATCH_NOISE)
 
     def test_a_prefix_is_evaluated_once(self, embedded_model: LanguageModel) -> None:
         prefix = "A person likes quiet science fiction and long books. " * 10

@@ -151,6 +151,26 @@ class TestInMemory:
         states.clear()
         assert states.find((2,), whole=False) is None
 
+    def test_longer_ones_than_a_context_holds_are_not_offered(self, tmp_path: Path) -> None:
+        text = (*LONG, 1, 2, 3)
+        fitting, long = state_of(text[:-2]), state_of(text)
+        for states in (in_memory(), on_disk(tmp_path)):
+            states.keep(fitting)
+            states.keep(long)
+            for whole in (False, True):
+                assert same(states.find(text, whole=whole, longest=len(text)), long)
+                assert same(states.find(text, whole=whole, longest=len(text) - 1), fitting)
+                assert states.find(text, whole=whole, longest=len(fitting.tokens) - 1) is None
+        assert len(files_in(tmp_path)) == 2
+
+    def test_what_memory_has_no_room_for_is_kept_only_where_it_is_to_keep_none(self, tmp_path: Path) -> None:
+        states = on_disk(tmp_path / "both", most_bytes=100, folder_bytes=2000)
+        assert [states.has_room_for(size) for size in (100, 101)] == [True, False]
+        states.keep(state_of(LONG, size=101))
+        assert not (tmp_path / "both").exists()
+        states.keep(state_of(LONG, size=100))
+        assert len(files_in(tmp_path / "both")) == 1
+
     def test_room(self, tmp_path: Path) -> None:
         assert [in_memory(100).has_room_for(size) for size in (0, 100, 101)] == [True, True, False]
         assert on_disk(tmp_path, folder_bytes=200).has_room_for(200)
@@ -236,9 +256,33 @@ class TestFolder:
         on_disk(tmp_path, "theirs").keep(theirs)
         assert same(on_disk(tmp_path, "ours").find(LONG, whole=True), ours)
         assert same(on_disk(tmp_path, "theirs").find(LONG, whole=True), theirs)
-        on_disk(tmp_path, "ours").drop(ours)
-        assert on_disk(tmp_path, "ours").find(LONG, whole=True) is None
+        refusing = on_disk(tmp_path, "ours")
+        refusing.drop(ours)
+        assert refusing.find(LONG, whole=True) is None
         assert same(on_disk(tmp_path, "theirs").find(LONG, whole=True), theirs)
+
+    @pytest.mark.parametrize("most_bytes", [0, AMPLE])
+    def test_one_that_was_refused_stays_for_others_and_is_not_offered_again(
+        self, tmp_path: Path, most_bytes: int
+    ) -> None:
+        state, shorter = state_of((*LONG, 1)), state_of(LONG)
+        for each in (state, shorter):
+            on_disk(tmp_path).keep(each)
+        before = {file: file.read_bytes() for file in files_in(tmp_path)}
+        states = on_disk(tmp_path, most_bytes=most_bytes)
+        found = states.find(state.tokens, whole=True)
+        assert found is not None
+        assert same(found, state)
+        states.drop(found)
+        for whole in (False, True):
+            assert same(states.find(state.tokens, whole=whole), shorter)
+        states.clear()
+        # What this process would write in its place is no better for others.
+        states.keep(state_of(state.tokens, size=99))
+        states.clear()
+        assert same(states.find(state.tokens, whole=True), shorter)
+        assert {file: file.read_bytes() for file in files_in(tmp_path)} == before
+        assert same(on_disk(tmp_path).find(state.tokens, whole=True), state)
 
     def test_a_file_under_another_models_name_is_not_believed(self, tmp_path: Path) -> None:
         on_disk(tmp_path, "theirs").keep(state_of(LONG))
@@ -260,6 +304,48 @@ class TestFolder:
         (file,) = files_in(folder)
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+    @needs_modes
+    @pytest.mark.parametrize("mode", [0o770, 0o702, 0o720, 0o777, 0o1777])
+    def test_a_folder_that_others_may_write_to_is_not_used_and_told_once(
+        self, tmp_path: Path, mode: int, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        folder = tmp_path / "states"
+        on_disk(folder).keep(state_of(LONG))
+        (file,) = files_in(folder)
+        folder.chmod(mode)
+        states = on_disk(folder)
+        for number in range(3):
+            assert states.find(LONG, whole=True) is None
+            states.keep(state_of((*LONG, number)))
+            assert not states.outlive_the_process
+            assert not states.has_room_for(1)
+        assert files_in(folder) == [file]
+        (record,) = caplog.records
+        assert record.levelname == "WARNING"
+        assert f"chmod 700 '{folder}'" in record.getMessage()
+        assert "choose another folder" in record.getMessage()
+        in_memory_too = on_disk(folder, most_bytes=AMPLE)
+        in_memory_too.keep(state := state_of((1, *LONG)))
+        assert in_memory_too.find(state.tokens, whole=True) is state
+        folder.chmod(0o755)
+        assert states.outlive_the_process
+        assert states.find(LONG, whole=True) is not None
+
+    @needs_modes
+    def test_a_folder_of_another_user_is_not_used(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        on_disk(tmp_path).keep(state_of(LONG))
+        user = os.geteuid()
+        monkeypatch.setattr(os, "geteuid", lambda: user + 1)
+        states = on_disk(tmp_path)
+        for number in range(2):
+            assert states.find(LONG, whole=True) is None
+            states.keep(state_of((*LONG, number)))
+        assert len(files_in(tmp_path)) == 1
+        (record,) = caplog.records
+        assert "belongs to another user" in record.getMessage()
 
     def test_the_least_recently_used_files_go_first(self, tmp_path: Path) -> None:
         texts = [(*LONG, number) for number in range(4)]

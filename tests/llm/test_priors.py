@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import sqlite3
+import stat
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from llmrec.errors import ModelError
+from llmrec.errors import ModelError, StoreError
+from llmrec.llm import priors as priors_module
 from llmrec.llm.base import Capabilities, LanguageModel
 from llmrec.llm.cache import CachedModel, ModelCallCache
 from llmrec.llm.priors import FILE, Priors
@@ -107,6 +109,50 @@ class TestPriors:
             with pytest.raises(ModelError, match="was closed"):
                 priors.model.score("Nobody liked:", TEXTS)
             priors.close()
+
+    @pytest.mark.skipif(os.name == "nt", reason="this system has no such permissions")
+    def test_only_their_owner_can_read_them(self, tmp_path: Path) -> None:
+        mask = os.umask(0)
+        try:
+            priors = Priors(local_model(), tmp_path / "cache")
+            priors.model.score("Nobody liked:", TEXTS)
+            modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in (tmp_path / "cache").iterdir()}
+            priors.close()
+        finally:
+            os.umask(mask)
+        assert modes == dict.fromkeys([FILE, f"{FILE}-wal", f"{FILE}-shm"], 0o600)
+
+    def test_the_oldest_go_when_a_file_with_too_many_is_opened(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(priors_module, "MOST_ANSWERS", 5)
+        monkeypatch.setattr(priors_module, "ANSWERS_LEFT", 2)
+        texts = [f" item {number}" for number in range(6)]
+        for text in texts[:5]:
+            ask(local_model(), tmp_path, texts=[text])
+        model = local_model()
+        ask(model, tmp_path, texts=texts[:5])
+        assert model.history == [], "five are not too many"
+        ask(model, tmp_path, texts=texts[5:])
+        later = local_model()
+        ask(later, tmp_path, texts=texts)
+        (call,) = later.history
+        assert call.continuations == tuple(texts[:4])
+
+    def test_what_cannot_be_removed_now_is_no_failure(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        ask(local_model(), tmp_path)
+        monkeypatch.setattr(priors_module, "MOST_ANSWERS", 1)
+
+        def locked(*_: object, **__: object) -> None:
+            raise StoreError("the database is locked")
+
+        monkeypatch.setattr(ModelCallCache, "remove_oldest", locked)
+        model = local_model()
+        assert len(ask(model, tmp_path)) == 2
+        assert model.history == []
+        assert not caplog.records
 
     def test_many_threads_share_one(self, tmp_path: Path) -> None:
         model = local_model()
