@@ -12,14 +12,12 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
-import platform
-import statistics
 import tempfile
-from importlib.metadata import version
 from pathlib import Path
 
 from pydantic import BaseModel
 
+from benchmarks.machine import describe_machine, shown
 from llmrec.demo import run_demo
 from llmrec.settings import load_settings
 from llmrec.store import Store
@@ -51,30 +49,6 @@ def measure(model: str, store_path: Path) -> Measurement:
         completion_tokens=result.usage.completion_tokens,
         peak_megabytes=(result.peak_memory_bytes or 0) / 1e6,
     )
-
-
-def describe_machine() -> dict[str, str]:
-    """What the figures were measured on."""
-    name = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.is_file():
-        names = [
-            line.partition(":")[2].strip()
-            for line in cpuinfo.read_text().splitlines()
-            if "model name" in line
-        ]
-        name = f"{names[0]} × {len(names)}" if names else name
-    return {
-        "processor": name,
-        "system": platform.platform(terse=True),
-        "python": platform.python_version(),
-        "llama-cpp-python": version("llama-cpp-python"),
-    }
-
-
-def shown(values: list[float], digits: int) -> str:
-    """A median with the range of the values."""
-    return f"{statistics.median(values):.{digits}f} ({min(values):.{digits}f}–{max(values):.{digits}f})"
 
 
 def main() -> None:
