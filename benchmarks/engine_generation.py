@@ -12,21 +12,26 @@ from llmrec.llm.base import Message
 from llmrec.llm.llama_cpp import LlamaCppModel
 
 QUESTION = [
-    Message(role="user", content="A person likes quiet science fiction films. Name two interests, as JSON.")
+    Message(
+        role="user",
+        content='Two interests as JSON, {"类别":"电影","weight":9,"notes":["quiet"],"narrower":'
+        '{"类别":"科幻","weight":5,"notes":[],"narrower":null}} for example. Now another one, in one line.',
+    )
 ]
 TOKENS = 96
+LONGEST = 120
+TEMPERATURE = 0.7
 
 
 class Interest(BaseModel):
-    """A node of a tree of interests, with all a schema can ask for."""
+    """A node of a tree of interests: recursion, a numeric range, bounded lists and texts, Chinese."""
 
     model_config = ConfigDict(extra="forbid")
 
-    类别: Literal["电影", "科幻", "书", "Science fiction", "Cooking"]
-    note: Annotated[str, Field(max_length=8)]
+    类别: Literal["电影", "科幻", "书", "Films"]
     weight: Annotated[int, Field(ge=3, le=17)]
-    share: Annotated[float, Field(ge=0, le=1)]
-    narrower: Annotated[list[Interest], Field(max_length=1)]
+    notes: Annotated[list[Annotated[str, Field(max_length=6)]], Field(max_length=2)]
+    narrower: Interest | None
 
 
 class Prose(BaseModel):
@@ -53,7 +58,11 @@ def against_free_generation(bench: Workbench) -> list[Comparison]:
                     model.generate(QUESTION, schema=schema, max_tokens=1)
                     began = time.perf_counter()
                     answer = model.generate(
-                        QUESTION, schema=schema, max_tokens=TOKENS - tokens, temperature=0.8, seed=seed
+                        QUESTION,
+                        schema=schema,
+                        max_tokens=TOKENS - tokens,
+                        temperature=TEMPERATURE,
+                        seed=seed,
                     )
                     spent += time.perf_counter() - began
                     tokens += answer.usage.completion_tokens
@@ -114,5 +123,5 @@ def validity(bench: Workbench, objects: int) -> list[Comparison]:
 
 
 def _object(model: LlamaCppModel, schema: dict[str, object], seed: int) -> str | None:
-    answer = model.generate(QUESTION, schema=schema, max_tokens=160, temperature=1.0, seed=seed)
+    answer = model.generate(QUESTION, schema=schema, max_tokens=LONGEST, temperature=TEMPERATURE, seed=seed)
     return answer.text if answer.finish_reason == "stop" else None

@@ -9,8 +9,8 @@ from benchmarks.comparison import Comparison, Workbench
 from llmrec.llm.local_facts import peak_memory
 
 CONTEXT = 8192
-PEOPLE = 9
-LONG_TOKENS = 6000
+PEOPLE = 6
+LONG_TOKENS = 4000
 MEGABYTES_ALLOWED = 700
 
 

@@ -6,6 +6,7 @@ import contextlib
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import llama_cpp
 import numpy as np
@@ -18,6 +19,9 @@ from llmrec.llm.llama_cpp import LlamaCppModel
 PREFIX_TOKENS = 400
 CANDIDATES = 20
 CANDIDATE_TOKENS = 20
+FIRST_RANKING = f"{CANDIDATES} candidates × {CANDIDATE_TOKENS} tokens over {PREFIX_TOKENS}, new person"
+LONG_RUNS = 2
+"""At most so many where one takes half a minute."""
 OPENING = "Things this person chose and liked:"
 
 
@@ -40,19 +44,12 @@ def scenario(bench: Workbench, model: LlamaCppModel, *, prefix: str | None = Non
 
 def against_whole_prompts(bench: Workbench) -> list[Comparison]:
     """The high-level class, which keeps one sequence: each prompt whole, with log-probabilities."""
-    ours, other, echoed = [], [], []
-    llama = llama_cpp.Llama(
-        str(bench.path),
-        n_ctx=1024,
-        n_batch=512,
-        n_threads=bench.threads,
-        n_threads_batch=bench.threads,
-        logits_all=True,
-        verbose=False,
-    )
+    ours: list[float] = []
+    other: list[float] = []
+    llama = _high_level(bench, n_ctx=1024, logits_all=True)
     differences = []
     with bench.model() as model:
-        for run in range(min(bench.runs, 2)):
+        for run in range(min(bench.runs, LONG_RUNS)):
             asked = scenario(bench, model)
             found: list[float] = []
 
@@ -64,34 +61,42 @@ def against_whole_prompts(bench: Workbench) -> list[Comparison]:
             ours.append(seconds_of(lambda: model.score(asked.prefix, asked.candidates)))
             again = model.score(asked.prefix, asked.candidates)
             differences += [abs(score.logprob - value) for score, value in zip(again, found, strict=True)]
-            if not run:
-                bench.tell("one prompt through create_completion with echo")
-                text = asked.prefix + asked.candidates[0]
-                seconds = seconds_of(
-                    lambda: llama.create_completion(text, max_tokens=1, echo=True, logprobs=1, temperature=0)
-                )
-                echoed.append(CANDIDATES * seconds)
     llama.close()
-    what = f"{CANDIDATES} candidates × {CANDIDATE_TOKENS} tokens over {PREFIX_TOKENS}, new person"
     note = f"the same scores to {statistics.median(differences):.2f} nats (at most {max(differences):.2f})"
     return [
         Comparison(
             name="whole prompts",
-            ours=what,
+            ours=FIRST_RANKING,
             other="Llama.eval of each prompt whole, log-probabilities of its last tokens",
             ours_values=ours,
             other_values=other,
             target=">= 10",
             note=note,
         ),
+    ]
+
+
+def against_echoed_prompts(bench: Workbench) -> list[Comparison]:
+    """What the high-level class offers for it: a completion with echo and log-probabilities."""
+    llama = _high_level(bench, n_ctx=1024, logits_all=True)
+    with bench.model() as model:
+        asked = scenario(bench, model)
+        bench.tell("one prompt through create_completion")
+        text = asked.prefix + asked.candidates[0]
+        echoed = seconds_of(
+            lambda: llama.create_completion(text, max_tokens=1, echo=True, logprobs=1, temperature=0)
+        )
+        ours = seconds_of(lambda: model.score(asked.prefix, asked.candidates))
+    llama.close()
+    return [
         Comparison(
             name="whole prompts, echoed",
-            ours=what,
-            other="Llama.create_completion(echo, logprobs=1): one prompt measured, times 20",
-            ours_values=ours[:1],
-            other_values=echoed,
+            ours=FIRST_RANKING,
+            other=f"Llama.create_completion(echo, logprobs=1): one prompt measured, times {CANDIDATES}",
+            ours_values=[ours],
+            other_values=[CANDIDATES * echoed],
             target=">= 10",
-        ),
+        )
     ]
 
 
@@ -104,21 +109,26 @@ def _logprob_of_whole(llama: llama_cpp.Llama, model: LlamaCppModel, prefix: str,
     return float(logprobs[np.arange(len(tail)), tail].sum())
 
 
+def _high_level(bench: Workbench, **options: Any) -> llama_cpp.Llama:
+    """llama-cpp-python's own class on the same file, with as many threads and its usual batch."""
+    return llama_cpp.Llama(
+        str(bench.path),
+        n_batch=512,
+        n_threads=bench.threads,
+        n_threads_batch=bench.threads,
+        verbose=False,
+        **options,
+    )
+
+
 def against_generated_list(bench: Workbench) -> list[Comparison]:
     """A listwise ranking: the model reads the titles and writes them again, or their numbers, in order."""
     ours: list[float] = []
     titles: list[float] = []
     numbers: list[float] = []
-    llama = llama_cpp.Llama(
-        str(bench.path),
-        n_ctx=2048,
-        n_batch=512,
-        n_threads=bench.threads,
-        n_threads_batch=bench.threads,
-        verbose=False,
-    )
+    llama = _high_level(bench, n_ctx=2048)
     with bench.model() as model:
-        for run in range(bench.runs):
+        for run in range(min(bench.runs, LONG_RUNS)):
             bench.tell(f"generated list, run {run + 1}")
             asked = scenario(bench, model)
             prompt = (
@@ -137,11 +147,10 @@ def against_generated_list(bench: Workbench) -> list[Comparison]:
                 values.append(seconds_of(lambda: _write(llama, read, len(written))))
             ours.append(seconds_of(lambda: model.score(asked.prefix, asked.candidates)))
     llama.close()
-    what = f"{CANDIDATES} candidates × {CANDIDATE_TOKENS} tokens over {PREFIX_TOKENS}, new person"
     return [
         Comparison(
             name="generated list of titles",
-            ours=what,
+            ours=FIRST_RANKING,
             other="Llama.generate: reads prefix and titles, writes as many tokens as the 20 titles have",
             ours_values=ours,
             other_values=titles,
@@ -149,7 +158,7 @@ def against_generated_list(bench: Workbench) -> list[Comparison]:
         ),
         Comparison(
             name="generated list of numbers",
-            ours=what,
+            ours=FIRST_RANKING,
             other="the same, but writes only as many tokens as “[3] > [1] > …” has",
             ours_values=ours,
             other_values=numbers,

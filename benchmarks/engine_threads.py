@@ -97,7 +97,7 @@ def crowd(bench: Workbench) -> list[Comparison]:
                     close = np.allclose(found, expected[prefix], atol=TOLERANCE, rtol=0)
                     tally.add(right=int(close), wrong=int(not close))
                 else:
-                    answer = model.generate(_question(prefix), max_tokens=8, cancellation=cancellation)
+                    answer = model.generate(_question(prefix), max_tokens=4, cancellation=cancellation)
                     fits = answers[prefix].startswith(answer.text)
                     whole = answer.finish_reason != "cancelled"
                     tally.add(
@@ -151,4 +151,4 @@ def _question(prefix: str) -> list[Message]:
 
 
 def _answer(model: LlamaCppModel, prefix: str) -> str:
-    return model.generate(_question(prefix), max_tokens=8).text
+    return model.generate(_question(prefix), max_tokens=4).text

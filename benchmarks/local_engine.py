@@ -2,6 +2,8 @@
 
     python -m benchmarks.local_engine
     python -m benchmarks.local_engine --only second_ranking --only bare_loop --runs 9
+    python -m benchmarks.local_engine --only whole_prompts_echoed
+    python -m benchmarks.local_engine --only validity --objects 500
 
 Each figure is the median of the runs, with their range in brackets; the sides take turns, so that a machine
 that slows down slows both. The table goes to the terminal and all figures to a JSON file. The texts are words
@@ -26,13 +28,16 @@ from llmrec.llm.llama_bindings import usable_threads
 from llmrec.llm.llama_build import inspect_build
 from llmrec.settings import load_settings
 
-HIGH_LEVEL = {"whole_prompts", "generated_list", "memory"}
+ON_DEMAND = {"whole_prompts_echoed"}
+"""What takes long, and is left out unless it is named."""
+HIGH_LEVEL = {"whole_prompts", "whole_prompts_echoed", "generated_list", "memory"}
 """What needs llama-cpp-python's own class, which would end the process where repacked weights are unsafe."""
 
 Section = Callable[[Workbench], list[Comparison]]
 
 SECTIONS: dict[str, Section] = {
     "whole_prompts": engine_scoring.against_whole_prompts,
+    "whole_prompts_echoed": engine_scoring.against_echoed_prompts,
     "generated_list": engine_scoring.against_generated_list,
     "bare_loop": engine_scoring.against_bare_loop,
     "second_ranking": engine_scoring.second_ranking,
@@ -49,8 +54,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--runs", type=int, default=5, help="how often each side is run (default 5)")
-    parser.add_argument("--objects", type=int, default=500, help="objects whose validity is counted")
+    parser.add_argument("--runs", type=int, default=3, help="how often each side is run (default 3)")
+    parser.add_argument("--objects", type=int, default=30, help="objects whose validity is counted (30)")
     parser.add_argument("--threads", type=int, default=usable_threads(), help="threads of llama.cpp")
     parser.add_argument("--only", action="append", choices=[*SECTIONS, "validity"], help="may be repeated")
     parser.add_argument("--output", type=Path, default=Path("local_engine.json"), help="the JSON file")
@@ -68,7 +73,7 @@ def main() -> None:
     began = time.perf_counter()
     found: list[Comparison] = []
     for name, section in sections.items():
-        if arguments.only and name not in arguments.only:
+        if name not in (arguments.only or sections.keys() - ON_DEMAND):
             continue
         if name in HIGH_LEVEL and not safe:
             bench.tell(f"{name} is left out: the high-level class cannot do without repacked weights")

@@ -159,6 +159,8 @@ def test_ctrl_c_while_the_model_works(prepared_gguf: Path, home: Path) -> None:
         stderr=subprocess.PIPE,
         text=True,
         env=environment,
+        # A shell that runs tests in the background has its children ignore the interruption.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     assert process.stderr is not None
     seen = []
