@@ -66,7 +66,7 @@ def test_links_lead_somewhere(name: str) -> None:
         assert target.startswith("https://") or found.is_file(), target
 
 
-@pytest.mark.parametrize("name", READMES)
+@pytest.mark.parametrize("name", [*READMES, *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))])
 def test_no_place_is_left_to_fill(name: str) -> None:
     assert not re.findall(r"^[A-Z ]{4,}$", (ROOT / name).read_text("utf-8"), re.MULTILINE)
 
