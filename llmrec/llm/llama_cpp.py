@@ -332,7 +332,6 @@ class LlamaCppModel:
             )
         ]
         reads = np.array(group.reads, np.int64).reshape(-1, 3)
-        reads = reads[reads[:, 0].argsort(kind="stable")]
         with self._context.branched(len(group.paths)):
             for begin in range(0, len(rows), BATCH_LOGITS):
                 part = rows[begin : begin + BATCH_LOGITS]
