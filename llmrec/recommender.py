@@ -4,55 +4,36 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, get_args
 
 from llmrec.behavior.cleaning import CleaningReport, clean_events
-from llmrec.behavior.events import Catalog, Event, HistoryEntry, Item, validate_record
-from llmrec.behavior.strength import build_history
-from llmrec.candidates.bm25 import Bm25Index
+from llmrec.behavior.events import Catalog, Event, Item, one_person, validate_record, validated_events
 from llmrec.errors import InputError
 from llmrec.explanation.notes import displaced_note, nothing_to_rank_note
 from llmrec.explanation.reason import reason
-from llmrec.interests.anchored import label_history
-from llmrec.interests.extraction import Extraction, ExtractionTools, StageProgress, choose_strategy
-from llmrec.interests.hierarchy import InterestHierarchy
-from llmrec.interests.open_answers import write_interests
-from llmrec.interests.organization import organize
+from llmrec.forgetting import ForgetReport, forget
+from llmrec.interests.anticipation import anticipate
+from llmrec.interests.edits import EDIT, Add, Edit
+from llmrec.interests.extraction import PathStep
 from llmrec.interests.profile import InterestProfile
-from llmrec.interests.subjects import language_of
-from llmrec.interests.taxonomy import Vocabulary
+from llmrec.interests.revision import check_present
 from llmrec.llm.base import LanguageModel
-from llmrec.llm.cache import CachedModel
-from llmrec.llm.priors import Priors
-from llmrec.llm.registry import open_model
-from llmrec.prompting.templates import PromptLibrary
-from llmrec.ranking.context import person_context
-from llmrec.ranking.fusion import fuse, order_of
-from llmrec.ranking.lexical import EventMatches, InterestMatcher, choose_candidates, match_events
-from llmrec.ranking.likelihood import likelihood_ratios
-from llmrec.ranking.relevance import relevance_grades
-from llmrec.ranking.types import RankedItem, Ranking, RankingEvidence, Signal
+from llmrec.llm.cache import naming_person
+from llmrec.llm.embedder import Embedder
+from llmrec.ranking.context import Basis
+from llmrec.ranking.interview import Question, answer_events, with_answers
+from llmrec.ranking.questions import next_question
+from llmrec.ranking.types import Ranking
 from llmrec.settings import Settings, load_settings
 from llmrec.store import Store
+from llmrec.workshop import Progress as Progress
+from llmrec.workshop import ProgressListener, Workshop
 
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a long piece of work is."""
-
-    stage: str
-    """What is going on: `reading events`, `finding interests` or `ranking items`."""
-    done: int
-    total: int
-
-
-ProgressListener = Callable[[Progress], None]
-Candidates = Iterable[Item | Mapping[str, Any] | str]
+NOT_KEPT = 0
+"""The version of a profile that the store does not hold."""
 
 
 class Recommender:
@@ -68,6 +49,7 @@ class Recommender:
         *,
         settings: Settings | None = None,
         store: Store | str | Path | None = None,
+        embedder: str | Embedder | None = None,
         progress: ProgressListener | None = None,
         **options: Any,
     ) -> None:
@@ -75,33 +57,26 @@ class Recommender:
 
         `model` is a specification such as `embedded`, `llama-cpp:PATH` or `openai:NAME@URL`, or a
         LanguageModel; the settings' own when absent. `store` is a Store or the path of its file; without
-        one, and without one in the settings, everything is kept in memory. `progress` is called while work
-        goes on. `options` are fields of Settings, over those in `settings` and in the environment.
+        one, and without one in the settings, everything is kept in memory. `embedder` is a specification
+        such as `wordllama`, or an Embedder; the settings' own when absent, and none where that is not
+        installed. `progress` is called while work goes on. `options` are fields of Settings, over those in
+        `settings` and in the environment.
         Raises InputError for a bad option, catalogue or vocabulary, ModelError for a model that cannot be
         opened, StoreError for a store that cannot.
         """
         self.settings = load_settings(settings, **options)
-        self.catalog = catalog if isinstance(catalog, Catalog) else Catalog(catalog)
-        self._library = PromptLibrary(self.settings.prompts)
-        self._vocabulary = Vocabulary.load(self.settings.vocabulary)
-        self._matcher = InterestMatcher(self._vocabulary)
-        self._index = Bm25Index(self.catalog.items_in_order)
-        self._progress = progress
-        self._own_store = not isinstance(store, Store)
-        self.store = store if isinstance(store, Store) else Store(_store_path(store, self.settings))
-        self._own_model = model is None or isinstance(model, str)
-        try:
-            opened = (
-                open_model(model or self.settings.model, self.settings)
-                if model is None or isinstance(model, str)
-                else model
-            )
-        except BaseException:
-            if self._own_store:
-                self.store.close()
-            raise
-        self.model = CachedModel(opened, self.store.model_calls)
-        self._priors = Priors(self.model, self.settings.cache_dir)
+        self._workshop = Workshop(
+            model,
+            catalog,
+            settings=self.settings,
+            store=store,
+            embedder=embedder,
+            progress=progress,
+        )
+        self.catalog = self._workshop.catalog
+        self.store = self._workshop.store
+        self.model = self._workshop.model
+        self.embedder = self._workshop.embedder
 
     def __enter__(self) -> Recommender:
         return self
@@ -115,12 +90,8 @@ class Recommender:
         self.close()
 
     def close(self) -> None:
-        """Close what this recommender opened itself: its model and its store."""
-        self._priors.close()
-        if self._own_model:
-            self.model.close()
-        if self._own_store:
-            self.store.close()
+        """Close what this recommender opened itself: its model, its embedder and its store."""
+        self._workshop.close()
 
     def profile(
         self,
@@ -136,39 +107,150 @@ class Recommender:
         Raises InputError for an invalid event or for events of several people, ModelError when the model
         fails: a profile is never made of less than was asked without a word.
         """
-        started = time.perf_counter()
-        given = [
-            event if isinstance(event, Event) else validate_record(Event, event, f"event {number}")
-            for number, event in enumerate(events, start=1)
-        ]
-        person = _one_person(given, user_id)
-        self._report_progress("reading events")(0, len(given))
+        given = validated_events(events)
+        person = one_person(given, user_id)
+        self._workshop.report("reading events")(0, len(given))
         kept, cleaning = clean_events(
             given, self.catalog, self.settings, rows=(report.rows or None) if report is not None else None
         )
         displaced = self.store.save_events(kept)
-        entries = tuple(build_history(person, kept, self.catalog, self.settings))
-        before = self.model.usage
-        language = self._language(entries)
-        extraction = self._extract(entries, language) if entries else Extraction([], "anchored")
-        profile = InterestProfile(
-            user_id=person,
-            hierarchy=organize(entries, extraction.labels) if entries else InterestHierarchy(),
-            entries=entries,
-            language=language,
-            strategy=extraction.strategy if entries else "none",
-            model=self.model.fingerprint,
-            prompts=extraction.prompts,
-            report=report.then(cleaning) if report is not None else cleaning,
-            unlabelled=tuple(
-                entry.event.id for entry, found in zip(entries, extraction.labels, strict=True) if not found
-            ),
-            notes=(*extraction.notes, *displaced_note(displaced)),
-            usage=self.model.usage - before,
-            seconds=time.perf_counter() - started,
-        )
+        last = self.store.profile(person)
+        with naming_person(person):
+            profile = self._workshop.profiler.build(
+                person,
+                kept,
+                edits=last.edits if last is not None else (),
+                fixed=last.fixed_readings if last is not None else None,
+                report=report.then(cleaning) if report is not None else cleaning,
+                notes=displaced_note(displaced),
+            )
         self.store.save_profile(profile)
         return profile
+
+    def update(
+        self,
+        profile: InterestProfile,
+        events: Iterable[Event | Mapping[str, Any]],
+        *,
+        report: CleaningReport | None = None,
+    ) -> InterestProfile:
+        """Take new events into a profile: they alone are read, and everything is computed anew.
+
+        The same events give the same profile, all at once or one at a time, as long as they come in the
+        order of time. The person's edits go on holding. Events the profile holds already are left out and
+        noted in its report. Raises InputError for an invalid event or one of another person, ModelError.
+        """
+        check_present(profile)
+        given = validated_events(events)
+        one_person(given, profile.user_id)
+        with naming_person(profile.user_id):
+            updated, fresh = self._workshop.profiler.update(profile, given, report=report)
+        displaced = self.store.save_events(fresh)
+        if displaced:
+            updated = updated.model_copy(update={"notes": (*updated.notes, *displaced_note(displaced))})
+        self.store.save_profile(updated)
+        return updated
+
+    def edit(self, profile: InterestProfile, edit: Edit | Mapping[str, Any]) -> InterestProfile:
+        """Change a profile as the person wishes; the edit holds on through later updates.
+
+        `edit` is one of `llmrec.interests.edits`, or a mapping with its `kind`: rename, merge, move, pin,
+        unpin, raise, lower, remove or add. Interests are named by id, label or path. Raises InputError when
+        the edit cannot be made.
+        """
+        check_present(profile)
+        wanted = validate_record(EDIT, edit, "the edit") if isinstance(edit, Mapping) else edit
+        path: tuple[PathStep, ...] = ()
+        if isinstance(wanted, Add) and wanted.under is None:
+            path = self._workshop.profiler.place(wanted.label, profile.language)
+        edited = profile.edited(wanted, path=path)
+        self.store.save_profile(edited)
+        return edited
+
+    def undo(self, profile: InterestProfile) -> InterestProfile:
+        """Take back the last edit of a profile. Raises InputError when there is none."""
+        check_present(profile)
+        undone = profile.undone()
+        self.store.save_profile(undone)
+        return undone
+
+    def forget(
+        self,
+        person: str | InterestProfile,
+        *,
+        interest: str | None = None,
+        item: str | None = None,
+        domain: str | None = None,
+        everything: bool = False,
+    ) -> ForgetReport:
+        """Delete events of a person, and all that was made of them; see `llmrec.forgetting.forget`."""
+        return forget(
+            self.store,
+            person,
+            interest=interest,
+            item=item,
+            domain=domain,
+            everything=everything,
+            model=self.model,
+            catalog=self.catalog,
+        )
+
+    def anticipate(self, profile: InterestProfile, *, k: int = 5) -> InterestProfile:
+        """Predict interests the person has not shown; returns a copy with up to k as `predicted`.
+
+        They come from the neighbourhood in the vocabulary, from other people whose profiles the store holds,
+        and from the model, and are no evidence: hierarchy and events stay as they are. Raises InputError for
+        a k below 1, ModelError.
+        """
+        with naming_person(profile.user_id):
+            predicted, prompts = anticipate(
+                profile,
+                vocabulary=self._workshop.vocabulary,
+                tools=self._workshop.profiler.tools(profile.language),
+                people=self.store.last_profiles(but=profile.user_id),
+                k=k,
+                neighbourhood=self._workshop.neighbourhood(profile.language),
+            )
+        found = profile.model_copy(
+            update={"predicted": tuple(predicted), "prompts": profile.prompts | prompts}
+        )
+        # A look at an earlier or another profile must not become what is known of the person.
+        versions = self.store.profile_versions(profile.user_id)
+        if versions and self.store.version_of(profile) == versions[-1]:
+            self.store.save_profile(found)
+        return found
+
+    def ask(self, profile: InterestProfile, *, asked: Collection[str] = ()) -> Question | None:
+        """The question whose answer would change the order of the catalogue most, in expectation.
+
+        `asked` are the ids of questions asked before. Returns None when questions no longer pay. No model is
+        needed.
+        """
+        return next_question(
+            profile,
+            self._workshop.catalog_interests,
+            vocabulary=self._workshop.vocabulary,
+            library=self._workshop.library,
+            asked=asked,
+            neighbourhood=self._workshop.neighbourhood(profile.language),
+        )
+
+    def answer(self, profile: InterestProfile, question: Question, answer: str) -> InterestProfile:
+        """Take an answer into the profile: the id or text of one that is offered, or the person's own words.
+
+        It becomes an event with the action `say`; no opinion changes nothing. Raises InputError for an empty
+        answer, ModelError where own words must be read.
+        """
+        check_present(profile)
+        held = {entry.event.id for entry in profile.entries}
+        said = answer_events(question, answer, profile.user_id, held=held)
+        own_words = [one.event for one in said if one.reading is None]
+        answered = with_answers(profile, said, strength=self.settings.strength_of("say") or 0.0)
+        self.store.save_events([one.event for one in said if one.reading is not None])
+        if own_words:
+            return self.update(answered, own_words)
+        self.store.save_profile(answered)
+        return answered
 
     def recommend(
         self,
@@ -177,20 +259,26 @@ class Recommender:
         candidates: Iterable[Item | Mapping[str, Any] | str] | None = None,
         k: int = 10,
         repeats: bool = False,
+        basis: Basis = "both",
     ) -> Ranking:
         """Rank items for a person, best first, each with its signals, its evidence and one line why.
 
         `candidates` are items, or ids of the catalogue's, and all of them are ranked; without them the
         catalogue's best matches are, less what the person already touched unless `repeats` is true. `k` is
-        how many to return, at least 1; a note says when there are fewer. The ranking is kept in the store.
+        how many to return, at least 1; a note says when there are fewer. `basis` says what is ranked by: the
+        interests (`profile`), the events they were found in (`history`), or both. The ranking is kept in the
+        store.
         Raises InputError for a bad k or an unknown id, ModelError when the model fails.
         """
         if k < 1:
             raise InputError(f"k is {k}: ask for at least one item")
+        if basis not in get_args(Basis):
+            raise InputError(f"the basis is {basis!r}: choose among {', '.join(get_args(Basis))}")
         seconds: dict[str, float] = {}
         notes: list[str] = []
         started = time.perf_counter()
-        items, matches = self._candidates(profile, candidates, k, repeats=repeats)
+        ranker = self._workshop.ranker
+        items, matches = ranker.candidates(profile, candidates, k=k, repeats=repeats, basis=basis)
         seconds["candidates"] = time.perf_counter() - started
         if not items:
             notes.append(nothing_to_rank_note(self.catalog, candidates))
@@ -201,11 +289,15 @@ class Recommender:
             )
         before = self.model.usage
         started = time.perf_counter()
-        signals, prompts, found = self._signals(profile, items, matches)
-        notes += found
+        with naming_person(profile.user_id):
+            signals = ranker.signals(profile, items, matches, basis)
+        notes += signals.notes
         seconds["ranking"] = time.perf_counter() - started
         started = time.perf_counter()
-        ranked = self._rank(profile, items, matches, signals, k)
+        ranked = [
+            placed.model_copy(update={"why": reason(self._workshop.library, profile, placed)})
+            for placed in ranker.rank(profile, items, matches, signals.values, k)
+        ]
         seconds["explanation"] = time.perf_counter() - started
         if items and k > len(items):
             notes.append(f"{k} items were asked for and {len(items)} could be ranked")
@@ -214,12 +306,12 @@ class Recommender:
             items=tuple(ranked),
             candidates=len(items),
             model=self.model.fingerprint,
-            prompts=prompts,
+            prompts=signals.prompts,
             notes=tuple(notes),
             usage=self.model.usage - before,
             seconds=seconds,
         )
-        self.store.save_ranking(ranking, self.store.version_of(profile) or self.store.save_profile(profile))
+        self.store.save_ranking(ranking, self.store.version_of(profile) or NOT_KEPT)
         return ranking
 
     async def aprofile(
@@ -232,6 +324,12 @@ class Recommender:
         """`profile`, for asynchronous callers: the work goes on in a thread."""
         return await asyncio.to_thread(self.profile, events, user_id=user_id, report=report)
 
+    async def aupdate(
+        self, profile: InterestProfile, events: Iterable[Event | Mapping[str, Any]]
+    ) -> InterestProfile:
+        """`update`, for asynchronous callers: the work goes on in a thread."""
+        return await asyncio.to_thread(self.update, profile, events)
+
     async def arecommend(
         self,
         profile: InterestProfile,
@@ -239,154 +337,9 @@ class Recommender:
         candidates: Iterable[Item | Mapping[str, Any] | str] | None = None,
         k: int = 10,
         repeats: bool = False,
+        basis: Basis = "both",
     ) -> Ranking:
         """`recommend`, for asynchronous callers: the work goes on in a thread."""
-        return await asyncio.to_thread(self.recommend, profile, candidates=candidates, k=k, repeats=repeats)
-
-    def _extract(self, entries: Sequence[HistoryEntry], language: str) -> Extraction:
-        tools = ExtractionTools(
-            self.model,
-            self._priors,
-            self._library,
-            language,
-            self._report_progress("finding interests"),
+        return await asyncio.to_thread(
+            self.recommend, profile, candidates=candidates, k=k, repeats=repeats, basis=basis
         )
-        if choose_strategy(self.settings.strategy, self.model) == "open":
-            return write_interests(entries, tools)
-        return label_history(entries, self._vocabulary, tools, model_budget=self.settings.labelled_by_model)
-
-    def _language(self, entries: Sequence[HistoryEntry]) -> str:
-        if self.settings.language != "auto":
-            return self.settings.language
-        declared = [entry.item.language for entry in entries if entry.item and entry.item.language]
-        texts = [entry.title for entry in entries if not (entry.item and entry.item.language)]
-        if len(declared) >= len(texts) and declared:
-            chinese = sum(language.lower().startswith("zh") for language in declared)
-            return "zh" if 2 * chinese > len(declared) else "en"
-        return language_of(texts)
-
-    def _candidates(
-        self, profile: InterestProfile, candidates: Candidates | None, k: int, *, repeats: bool
-    ) -> tuple[list[Item], EventMatches]:
-        if candidates is not None:
-            items = self._named(candidates)
-            return items, match_events(profile, Bm25Index(items))
-        matches = match_events(profile, self._index)
-        items = choose_candidates(
-            self.catalog,
-            matches,
-            lambda item: _sum(self._matcher.contributions(profile.hierarchy, item)),
-            excluded=set() if repeats else profile.history.item_ids,
-            most=max(self.settings.candidates, k),
-            progress=self._report_progress("reading the catalogue"),
-        )
-        places = {item_id: at for at, item_id in enumerate(self.catalog)}
-        return items, matches.only([places[item.id] for item in items])
-
-    def _named(self, candidates: Candidates) -> list[Item]:
-        items: dict[str, Item] = {}
-        for number, candidate in enumerate(candidates, start=1):
-            if isinstance(candidate, Item):
-                item = candidate
-            elif isinstance(candidate, Mapping):
-                item = validate_record(Item, candidate, f"candidate {number}")
-            elif candidate in self.catalog:
-                item = self.catalog[candidate]
-            else:
-                raise InputError(
-                    f"the candidate {candidate!r} is not in the catalogue: give an Item, or an id from it"
-                )
-            if items.setdefault(item.id, item) != item:
-                raise InputError(f"two candidates share the id {item.id!r}: give each an id of its own")
-        return list(items.values())
-
-    def _signals(
-        self, profile: InterestProfile, items: Sequence[Item], matches: EventMatches
-    ) -> tuple[dict[str, list[float]], dict[str, str], list[str]]:
-        if not items or not profile.entries:
-            return {}, {}, []
-        can = self.model.capabilities
-        person = person_context(profile, whole_sentences=not can.score)
-        signals: dict[str, list[float]] = {
-            "bm25": [float(value) for value in matches.totals],
-            "interests": [_sum(self._matcher.contributions(profile.hierarchy, item)) for item in items],
-        }
-        if not (person.items or person.words or person.interests):
-            return signals, {}, ["the person liked nothing so far, so the model was not asked"]
-        ask = partial(likelihood_ratios, priors=self._priors) if can.score else relevance_grades
-        values, prompts, notes = ask(
-            self.model,
-            self._library,
-            profile.language,
-            person,
-            items,
-            self._report_progress("ranking items"),
-        )
-        signals["likelihood_ratio" if can.score else "relevance"] = values
-        return signals, prompts, notes
-
-    def _rank(
-        self,
-        profile: InterestProfile,
-        items: Sequence[Item],
-        matches: EventMatches,
-        signals: Mapping[str, Sequence[float]],
-        k: int,
-    ) -> list[RankedItem]:
-        fusion = self.settings.fusion
-        weights = {
-            "bm25": fusion.bm25,
-            "interests": fusion.interests,
-            "likelihood_ratio": fusion.model,
-            "relevance": fusion.model,
-        }
-        added = fuse(signals, weights)
-        scores = [float(sum(values[at] for values in added.values())) for at in range(len(items))]
-        ranked = []
-        for rank, at in enumerate(order_of(scores, [item.id for item in items])[:k], start=1):
-            placed = RankedItem(
-                rank=rank,
-                item=items[at],
-                score=scores[at],
-                signals={
-                    name: Signal(value=signals[name][at], contribution=float(values[at]))
-                    for name, values in added.items()
-                },
-                evidence=RankingEvidence(
-                    interests=self._matcher.contributions(profile.hierarchy, items[at]),
-                    events=matches.contributions(at),
-                ),
-            )
-            ranked.append(placed.model_copy(update={"why": reason(self._library, profile, placed)}))
-        return ranked
-
-    def _report_progress(self, stage: str) -> StageProgress:
-        def report(done: int, total: int) -> None:
-            if self._progress is not None:
-                self._progress(Progress(stage, done, total))
-
-        return report
-
-
-def _store_path(store: str | Path | None, settings: Settings) -> Path | None:
-    path = store if store is not None else settings.store
-    return Path(path).expanduser() if path is not None else None
-
-
-def _one_person(events: Sequence[Event], user_id: str | None) -> str:
-    people = dict.fromkeys(event.user_id for event in events)
-    if len(people) > 1:
-        names = ", ".join(list(people)[:3])
-        raise InputError(
-            f"these are events of {len(people)} people ({names}{', …' if len(people) > 3 else ''}): "
-            "call profile once for each"
-        )
-    if user_id is not None and people and user_id not in people:
-        raise InputError(
-            f"the events are of {next(iter(people))!r}, not of {user_id!r}: give that person's own"
-        )
-    return user_id or next(iter(people), "unknown")
-
-
-def _sum(parts: Iterable[Any]) -> float:
-    return float(sum(part.amount for part in parts))

@@ -34,6 +34,9 @@ def _from_home(path: Path) -> Path:
     return path.expanduser() if path.parts[:1] == ("~",) else path
 
 
+CATALOG_VOCABULARY = Path("catalog")
+"""Written for the vocabulary, it means the catalogue's own categories."""
+
 UserPath = Annotated[Path, AfterValidator(_from_home)]
 """A path whose ~ is the person's own folder, also where no shell has read it."""
 
@@ -41,7 +44,7 @@ UserPath = Annotated[Path, AfterValidator(_from_home)]
 class FusionWeights(BaseModel):
     """How much each signal counts when they are summed into one score; they are normalised to sum to 1."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     model: float = Field(default=0.4, ge=0)
     """The model's likelihood ratio, or its graded relevance."""
@@ -57,6 +60,63 @@ class FusionWeights(BaseModel):
         return self
 
 
+class ProfileFusionWeights(BaseModel):
+    """The same where a profile alone is ranked by, without the history behind it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    model: float = Field(default=0.3, ge=0)
+    """The model's likelihood ratio after the names of interests, or its graded relevance."""
+    interests: float = Field(default=0.25, ge=0)
+    """The weight of the person's interests that the item belongs to."""
+    interest_words: float = Field(default=0.25, ge=0)
+    """Words shared with the names of interests and hints."""
+    hints: float = Field(default=0.2, ge=0)
+    """Values and words that the item shares with single items the person touched."""
+
+    @model_validator(mode="after")
+    def _one_counts(self) -> ProfileFusionWeights:
+        if not self.model + self.interests + self.interest_words + self.hints > 0:
+            raise ValueError("one of the weights model, interests, interest_words and hints must be above 0")
+        return self
+
+
+class InterestNumbers(BaseModel):
+    """How the numbers of an interest follow from its events; `docs/interests.md` holds the formulas."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    short_half_life_days: float = Field(default=14.0, gt=0)
+    """Days after which an event counts half in the short term, measured back from the person's last event."""
+    short_half_life_events: float = Field(default=4.0, gt=0)
+    """Later events after which an event counts half in the short term, however close they lie in time."""
+    short_term_share: float = Field(default=0.5, ge=0, le=1)
+    """The part of a weight that the short term makes; the long term makes the rest."""
+    horizon_ratio: float = Field(default=2.0, ge=1)
+    """How many times one term's weight must be the other's to make an interest short-term or long-term."""
+    least_weight: float = Field(default=0.002, ge=0, le=1)
+    """Lighter interests are listed as suppressed and leave the hierarchy."""
+    core_weight: float = Field(default=0.05, ge=0, le=1)
+    """Least weight of a core interest in the long term."""
+    core_support: int = Field(default=4, ge=1)
+    """Fewest events of a core interest."""
+    core_confidence: float = Field(default=0.9, ge=0, le=1)
+    """Least confidence of a core interest."""
+    regular_weight: float = Field(default=0.01, ge=0, le=1)
+    """Least weight of a regular interest."""
+    regular_support: int = Field(default=2, ge=1)
+    """Fewest events of a regular interest."""
+    raise_factor: float = Field(default=2.0, gt=1)
+    """What raising an interest multiplies its weight by, and lowering divides it by."""
+    dislike_passed_up: float = Field(default=0.5, ge=0, le=1)
+    """The part of a dislike of an item that counts against the next broader interest, at every step up."""
+    items_of_proposed: int = Field(default=2, ge=1)
+    """Fewest items that must share a value or words found on them before they make an interest; those of
+    fewer are hints."""
+    most_hints: int = Field(default=200, ge=0)
+    """How many hints a profile keeps, the heaviest first."""
+
+
 class Settings(BaseSettings):
     """What llmrec uses where no argument says otherwise; each field reads LLMREC_<FIELD>."""
 
@@ -67,6 +127,7 @@ class Settings(BaseSettings):
         extra="forbid",
         validate_assignment=True,
         validate_default=True,
+        allow_inf_nan=False,
     )
 
     model: str = "embedded"
@@ -86,7 +147,8 @@ class Settings(BaseSettings):
     prompts: UserPath | None = None
     """A folder of templates that come before the shipped ones of the same name."""
     vocabulary: UserPath | None = None
-    """A file of interests to choose from, in place of the shipped one."""
+    """A file of interests to choose from, in place of the shipped one; `catalog` for the catalogue's own
+    domains and categories."""
     api_key: str | None = Field(default=None, repr=False)
     """The key for an OpenAI-compatible server; OPENAI_API_KEY is read when this is absent."""
     context_length: int = Field(default=4096, ge=256)
@@ -100,11 +162,15 @@ class Settings(BaseSettings):
     timeout: float = Field(default=60.0, gt=0)
     """Seconds to wait for one answer of a server."""
     half_life_days: float = Field(default=90.0, gt=0)
-    """Days after which an event counts half, measured back from the person's last event."""
+    """Days after which an event counts half in the long term, measured back from the person's last event."""
+    numbers: InterestNumbers = InterestNumbers()
+    """How weights, horizons and tiers follow from events."""
     action_strengths: dict[str, Annotated[float, Field(ge=-1, le=1)]] = Field(default_factory=dict)
     """Strengths by action, added to the known ones or in their place, from -1 to 1."""
     fusion: FusionWeights = FusionWeights()
     """How the signals of a ranking are weighed."""
+    profile_fusion: ProfileFusionWeights = ProfileFusionWeights()
+    """How they are where the profile alone is ranked by."""
     candidates: int = Field(default=50, ge=1)
     """How many items of the catalogue are ranked when the caller names none."""
 
@@ -138,7 +204,8 @@ def load_settings(base: Settings | None = None, **options: Any) -> Settings:
     except ValidationError as error:
         fault = error.errors(include_url=False)[0]
         place = [str(part) for part in fault["loc"]]
-        variable = "LLMREC_" + "__".join(place[:2] if place[0] == "fusion" else place[:1]).upper()
+        nested = place[0] in ("fusion", "numbers", "profile_fusion")
+        variable = "LLMREC_" + "__".join(place[: 2 if nested else 1]).upper()
         message = fault["msg"].removeprefix("Value error, ")
         raise InputError(f"the setting {'.'.join(place)} ({variable}) is not usable: {message}") from error
     except SettingsError as error:

@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 from importlib import resources
 from typing import Any
 
-from llmrec.behavior.events import Catalog, Event, History
+from llmrec.behavior.cleaning import CleaningReport
+from llmrec.behavior.events import Catalog, Event, History, HistoryEntry
 from llmrec.behavior.strength import build_history
+from llmrec.interests.extraction import EventLabel, EventReading, PathStep
 from llmrec.interests.hierarchy import Evidence, Interest, InterestHierarchy
 from llmrec.interests.profile import InterestProfile
 from llmrec.llm.base import Capabilities
@@ -37,6 +39,39 @@ def writing_model(*answers: Any, **options: Any) -> ScriptedModel:
     return ScriptedModel(*answers, capabilities=WRITES_ONLY, **options)
 
 
+def label(path: str, share: float = 1.0, **options: bool) -> EventLabel:
+    """A label whose ids are the path so far: `films/horror`."""
+    parts = path.split("/")
+    steps = tuple(PathStep("/".join(parts[: at + 1]), part.capitalize()) for at, part in enumerate(parts))
+    return EventLabel(steps, share, **options)
+
+
+def readings(*labels: EventLabel | Sequence[EventLabel]) -> list[EventReading]:
+    """One reading an argument: of one label, or of several."""
+    return [
+        EventReading(labels=(found,) if isinstance(found, EventLabel) else tuple(found)) for found in labels
+    ]
+
+
+def profile_from(
+    entries: Sequence[HistoryEntry], found: Sequence[EventReading], **fields: Any
+) -> InterestProfile:
+    """The profile of a history and its readings, as a Recommender makes it."""
+    return InterestProfile(
+        **{
+            "user_id": entries[0].event.user_id if entries else "a",
+            "hierarchy": InterestHierarchy(),
+            "entries": tuple(entries),
+            "readings": tuple(found),
+            "language": "en",
+            "strategy": "anchored",
+            "model": "test",
+            "report": CleaningReport(),
+            **fields,
+        }
+    ).computed()
+
+
 def history_of(
     events: Sequence[Event | Mapping[str, Any]], items: Sequence[Mapping[str, Any]] = (), **options: Any
 ) -> History:
@@ -47,6 +82,7 @@ def history_of(
 
 def interest(interest_id: str, *event_ids: str, **fields: Any) -> Interest:
     """An interest whose parent and level follow from its id, `films/horror` below `films`."""
+    side = "disliked" if fields.get("polarity") == "negative" else "liked"
     parent = interest_id.rpartition("/")[0] or None
     return Interest(
         **{
@@ -55,6 +91,7 @@ def interest(interest_id: str, *event_ids: str, **fields: Any) -> Interest:
             "parent_id": parent,
             "level": interest_id.count("/") + 1,
             "weight": 0.5,
+            side: fields.get("weight", 0.5),
             "confidence": 0.5,
             "evidence": tuple(Evidence(event_id=event_id, share=1.0) for event_id in event_ids or ("e1",)),
             **fields,
@@ -68,13 +105,22 @@ def labels_of(hierarchy: InterestHierarchy) -> set[tuple[str, ...]]:
 
 
 def weights_by_hand(profile: InterestProfile, interest_id: str) -> tuple[float, float]:
-    """Weight and confidence from the documented formulas, for histories without sentences that say no."""
-    of = {entry.event.id: entry.weight for entry in profile.entries}
-    net, doubt = 0.0, 1.0
-    for evidence in profile.hierarchy[interest_id].evidence:
-        net += of[evidence.event_id] * evidence.share
-        doubt *= 1 - abs(of[evidence.event_id]) * evidence.share
-    return abs(net) / sum(abs(weight) for weight in of.values()), 1 - doubt
+    """Weight and confidence from the documented formulas, for likes alone, one a day or undated."""
+    last = len(profile.entries) - 1
+    stamps = [entry.event.timestamp or 0.0 for entry in profile.entries]
+    shares = {e.event_id: e.share for e in profile.hierarchy[interest_id].evidence}
+    terms, doubt = [], 1.0
+    for days, events in ((profile.half_life_days, 1e9), (14.0, 4.0)):
+        decays = [
+            0.5 ** max((max(stamps) - stamp) / DAY / days, (last - at) / events)
+            for at, stamp in enumerate(stamps)
+        ]
+        of = [entry.strength * decay for entry, decay in zip(profile.entries, decays, strict=True)]
+        mass = sum(s * shares.get(e.event.id, 0.0) for s, e in zip(of, profile.entries, strict=True))
+        terms.append(mass / sum(of))
+    for entry in profile.entries:
+        doubt *= 1 - entry.strength * shares.get(entry.event.id, 0.0)
+    return sum(terms) / 2, 1 - doubt
 
 
 def sample(name: str) -> list[dict[str, Any]]:

@@ -36,6 +36,8 @@ COVERED_ELSEWHERE = {
     "demo": "cli/test_*",
     "errors": "test_robustness",
     "interests/extraction": "interests/test_organization",
+    "interests/name_evidence": "interests/test_anchored",
+    "interests/title_words": "interests/test_own_words",
     "interests/profile": "test_recommender",
     "llm/base": "llm/contract",
     "llm/background": "llm/test_streaming",

@@ -39,6 +39,16 @@ def test_the_example_of_the_local_engine_is_the_one_that_the_tests_run() -> None
     assert shown == [(ROOT / "examples" / "local_model.py").read_text("utf-8")]
 
 
+def test_the_example_of_the_graph_is_the_one_that_the_tests_run() -> None:
+    shown = blocks(ROOT / "docs" / "graph.md", "python")
+    assert shown == [(ROOT / "examples" / "graph_and_facets.py").read_text("utf-8")]
+
+
+def test_the_example_of_changing_profiles_is_the_one_that_the_tests_run() -> None:
+    shown = blocks(ROOT / "docs" / "interests.md", "python")
+    assert shown == [(ROOT / "examples" / "changing_profile.py").read_text("utf-8")]
+
+
 def test_both_readmes_give_the_same_two_lines() -> None:
     installing = [
         [block for block in blocks(ROOT / name, "sh") if block.startswith("python3 -m venv")]
@@ -94,35 +104,40 @@ def test_the_vocabulary_in_the_docs_can_be_loaded(tmp_path: Path) -> None:
     assert len(Vocabulary.load(path)) == 3
 
 
-@pytest.fixture(scope="module")
-def sample_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture
+def sample_folder(tmp_path: Path) -> Path:
     """A folder with the files that the README's commands name, of one person."""
-    folder = tmp_path_factory.mktemp("readme")
     sample = resources.files("llmrec.sample")
-    (folder / "items.jsonl").write_text(sample.joinpath("items.jsonl").read_text("utf-8"), "utf-8")
+    (tmp_path / "items.jsonl").write_text(sample.joinpath("items.jsonl").read_text("utf-8"), "utf-8")
     lines = sample.joinpath("events.jsonl").read_text("utf-8").splitlines(keepends=True)
-    (folder / "events.jsonl").write_text("".join(line for line in lines if '"ines"' in line), "utf-8")
-    return folder
+    (tmp_path / "events.jsonl").write_text("".join(line for line in lines if '"ines"' in line), "utf-8")
+    return tmp_path
 
 
 @pytest.mark.embedded
-@pytest.mark.parametrize("command", sorted({c for name in READMES for c in commands(ROOT / name)}))
-def test_the_commands_of_the_readmes_work(command: str, sample_folder: Path, embedded_gguf: Path) -> None:
-    command = re.sub(r"llama-cpp:\S+\.gguf", f"llama-cpp:{embedded_gguf}", command)
+@pytest.mark.parametrize("name", READMES)
+def test_the_commands_of_the_readmes_work_in_their_order(
+    name: str, sample_folder: Path, embedded_gguf: Path
+) -> None:
     environment = {
         **os.environ,
         "LLMREC_STORE": str(sample_folder / "store.sqlite3"),
         "LLMREC_CANDIDATES": "12",
     }
-    done = subprocess.run(
-        [sys.executable, "-m", "llmrec", *shlex.split(command)[1:]],
-        cwd=sample_folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.strip()
-    assert "Traceback" not in done.stderr
+    for command in commands(ROOT / name):
+        command = re.sub(r"llama-cpp:\S+\.gguf", f"llama-cpp:{embedded_gguf}", command)
+        done = subprocess.run(
+            [sys.executable, "-m", "llmrec", *shlex.split(command)[1:]],
+            cwd=sample_folder,
+            env=environment,
+            input="1\n2\n",
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            timeout=300,
+            check=False,
+        )
+        assert done.returncode == 0, (command, done.stderr)
+        written = re.search(r" -o (\S+)", command)
+        assert (sample_folder / written[1]).stat().st_size if written else done.stdout.strip(), command
+        assert "Traceback" not in done.stderr, command

@@ -54,6 +54,17 @@ def test_quickstart(prepared_gguf: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.embedded
+def test_changing_profile(prepared_gguf: Path, tmp_path: Path) -> None:
+    lines = run_example("changing_profile.py", prepared_gguf.parent, tmp_path)
+    assert any(re.search(r"Horror  -0\.\d\d  \(3\)", line) for line in lines)
+    assert any(line.startswith("ended: ['films/horror'") for line in lines)
+    assert any(re.fullmatch(r"\+ Music › Jazz  \+0\.\d\d", line) for line in lines)
+    assert any(re.search(r"~ Films › Horror .* ended", line) for line in lines)
+    assert not any("Quiet films" in line for line in lines), "that edit was undone"
+    assert lines[-1] == "forgotten: 3 events, traces left: []"
+
+
+@pytest.mark.embedded
 def test_local_model(prepared_gguf: Path, tmp_path: Path) -> None:
     pytest.importorskip("wordllama")
     *scores, film, cancelled, said, cosines = run_example("local_model.py", prepared_gguf.parent, tmp_path)
@@ -65,3 +76,18 @@ def test_local_model(prepared_gguf: Path, tmp_path: Path) -> None:
     assert len(said.split()) >= 5
     near, far = map(float, cosines.split(" and "))
     assert near > far + 0.2
+
+
+@pytest.mark.embedded
+def test_graph_and_facets(prepared_gguf: Path, tmp_path: Path) -> None:
+    pytest.importorskip("wordllama")
+    lines = run_example("graph_and_facets.py", prepared_gguf.parent, tmp_path)
+    films, *written, chart, english, chinese, places, cosines = lines
+    assert films == "['Solaris', 'The Ring']"
+    assert written == [f"ana.{end} True" for end in ("html", "json", "graphml", "mmd")]
+    assert chart == "flowchart LR"
+    assert re.search(r"Horror: -0\.\d+", english)
+    assert re.search(r"恐怖: -0\.\d+", chinese)
+    assert re.fullmatch(r"\d+ of \d+ places; \(256,\)", places)
+    near, far = map(float, cosines.split(" > "))
+    assert near > far + 0.1

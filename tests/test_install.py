@@ -138,6 +138,8 @@ class TestWheel:
         assert expected <= names
         assert "llmrec/py.typed" in names
         assert "llmrec/interests/vocabulary.jsonl" in names
+        page = {"page.html.jinja", "page.css", "page.js", "page.words.json"}
+        assert {f"llmrec/interests/{name}" for name in page} <= names
         assert {"llmrec/sample/items.jsonl", "llmrec/sample/events.jsonl"} <= names
 
     def test_it_holds_nothing_else(self, wheel: Path) -> None:

@@ -64,8 +64,10 @@ PEOPLE = {
         wanted=of_kind("Cook", "Mystery", "Crime", "Detective"),
     ),
     "owen": Judgement(
-        broad={"books", "outdoors", "cooking"},
+        broad={"books", "outdoors"},
         narrow={
+            "cooking/fruit-vegetables",
+            "outdoors/camping",
             "books/lifestyle/cookbooks",
             "books/lifestyle/gardening-books",
             "kitchen/cookware",
@@ -132,6 +134,8 @@ def test_what_a_person_left_behind_no_longer_counts(told: Told) -> None:
     games = profile.hierarchy["games"]
     assert games.support >= 10
     assert games.polarity == "negative" or games.weight < 0.05
+    taken_up = ("kitchen", "cooking", "gardening", "outdoors")
+    assert sum(profile.hierarchy[area].balance for area in taken_up) > 3 * games.balance
     assert profile.hierarchy["books"].weight > 5 * profile.hierarchy["films/horror"].weight
 
 

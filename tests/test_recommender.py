@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -255,9 +256,10 @@ def test_progress_is_told_by_stage_and_reaches_its_end() -> None:
     assert list(dict.fromkeys(progress.stage for progress in told)) == [
         "reading events",
         "finding interests",
+        "reading the catalogue",
         "ranking items",
     ]
-    for stage in ("finding interests", "ranking items"):
+    for stage in ("finding interests", "reading the catalogue", "ranking items"):
         steps = [progress for progress in told if progress.stage == stage]
         assert [step.done for step in steps] == sorted(step.done for step in steps)
         assert steps[-1].done == steps[-1].total > 0
@@ -323,6 +325,41 @@ def test_threads_may_share_a_recommender(recommender: Recommender) -> None:
     assert [[(placed.item.id, placed.score) for placed in items] for items in found] == [
         [(placed.item.id, placed.score) for placed in expected]
     ] * 6
+
+
+def test_threads_may_change_profiles_at_once() -> None:
+    """Several people, and one person from several threads: each result is what it would be alone."""
+    texts = [f"I like {what}" for what in ("jazz", "chess", "tea", "poetry", "cycling", "opera")]
+
+    def changed(recommender: Recommender, profile: InterestProfile, text: str) -> InterestProfile:
+        event = {"user_id": profile.user_id, "action": "say", "text": text, "timestamp": NOON + 9 * 86_400}
+        profile = recommender.update(profile, [event])
+        profile = recommender.edit(profile, {"kind": "add", "label": "Juggling"})
+        profile = recommender.edit(profile, {"kind": "remove", "interest": "films"})
+        return recommender.undo(profile)
+
+    def said_by(profile: InterestProfile) -> list[dict[str, Any]]:
+        return [interest.model_dump(exclude={"evidence"}) for interest in profile.interests]
+
+    for names in ([f"person {number}" for number in range(6)], ["the same"] * 6):
+        with Recommender(scoring_model(), ITEMS) as recommender:
+            first = {
+                name: recommender.profile([{**event, "user_id": name} for event in EVENTS]) for name in names
+            }
+            with ThreadPoolExecutor(6) as pool:
+                found = list(pool.map(changed, [recommender] * 6, [first[name] for name in names], texts))
+            for name in names:
+                last = recommender.store.profile(name)
+                assert last is not None
+                made = [profile.entries for profile in found if profile.user_id == name]
+                assert last.entries in made
+            for name, text, profile in zip(names, texts, found, strict=True):
+                assert profile.user_id == name
+                assert [entry.title for entry in profile.entries][-2:] == [text, "Juggling"]
+                assert said_by(changed(recommender, first[name], text)) == said_by(profile)
+            assert {event.text for name in set(names) for event in recommender.store.events(name)} >= set(
+                texts
+            )
 
 
 def test_later_events_can_be_told_in_a_later_profile(recommender: Recommender) -> None:

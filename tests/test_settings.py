@@ -9,7 +9,14 @@ import pytest
 
 from llmrec.behavior.events import KNOWN_ACTIONS
 from llmrec.errors import InputError
-from llmrec.settings import DEFAULT_ACTION_STRENGTHS, FusionWeights, Settings, load_settings
+from llmrec.settings import (
+    DEFAULT_ACTION_STRENGTHS,
+    FusionWeights,
+    InterestNumbers,
+    ProfileFusionWeights,
+    Settings,
+    load_settings,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -41,6 +48,8 @@ class TestSources:
             "fusion": '{"model": 1, "bm25": 0, "interests": 0}',
             "candidates": "9",
             "labelled_by_model": "4",
+            "numbers": '{"core_support": 9}',
+            "profile_fusion": '{"hints": 0}',
         }
         assert set(values) == set(Settings.model_fields)
         for name, value in values.items():
@@ -48,6 +57,8 @@ class TestSources:
         settings = load_settings()
         assert settings.fusion == FusionWeights(model=1, bm25=0, interests=0)
         assert settings.action_strengths == {"lend": 0.4}
+        assert settings.numbers == InterestNumbers(core_support=9)
+        assert settings.profile_fusion == ProfileFusionWeights(hints=0)
         assert (settings.threads, settings.timeout, settings.context_length) == (3, 7.5, 512)
         assert settings.store == tmp_path / "store.sqlite3"
         assert (settings.prefix_megabytes, settings.prefix_folder) == (9, tmp_path / "states")
@@ -58,7 +69,11 @@ class TestSources:
 
     def test_one_weight_of_the_fusion_has_its_own_variable(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("LLMREC_FUSION__MODEL", "0.9")
+        monkeypatch.setenv("LLMREC_PROFILE_FUSION__HINTS", "0.5")
+        monkeypatch.setenv("LLMREC_NUMBERS__SHORT_HALF_LIFE_DAYS", "7")
         assert load_settings().fusion == FusionWeights(model=0.9)
+        assert load_settings().profile_fusion == ProfileFusionWeights(hints=0.5)
+        assert load_settings().numbers == InterestNumbers(short_half_life_days=7)
 
     def test_an_argument_comes_before_the_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("LLMREC_MODEL", "openai:m")
@@ -114,7 +129,7 @@ class TestFaults:
             ("CONTEXT_LENGTH", "100", "context_length", "greater than or equal to 256"),
             ("PREFIX_MEGABYTES", "-1", "prefix_megabytes", "greater than or equal to 0"),
             ("PREFIX_MEGABYTES", "some", "prefix_megabytes", "valid integer"),
-            ("TIMEOUT", "nan", "timeout", "greater than 0"),
+            ("TIMEOUT", "nan", "timeout", "finite number"),
             ("HALF_LIFE_DAYS", "-1", "half_life_days", "greater than 0"),
             ("STRATEGY", "guess", "strategy", "'auto', 'anchored' or 'open'"),
             ("LANGUAGE", "fr", "language", "'auto', 'en' or 'zh'"),
@@ -180,3 +195,11 @@ class TestStrengths:
 def test_a_key_is_not_shown() -> None:
     settings = Settings(api_key="sk-very-secret")
     assert "very-secret" not in f"{settings!r} {settings}"
+
+
+@pytest.mark.parametrize(
+    "option", [{"half_life_days": float("inf")}, {"numbers": {"short_half_life_days": float("inf")}}]
+)
+def test_numbers_that_cannot_be_written_down_are_refused(option: dict[str, object]) -> None:
+    with pytest.raises(InputError, match="finite number"):
+        load_settings(**option)

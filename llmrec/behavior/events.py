@@ -14,6 +14,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    TypeAdapter,
     ValidationError,
     field_validator,
     model_validator,
@@ -258,9 +259,11 @@ class History(Sequence[HistoryEntry]):
         return {entry.event.item_id for entry in self._entries if entry.event.item_id}
 
 
-def validate_record(model: type[Any], record: Any, where: str) -> Any:
+def validate_record(model: type[Any] | TypeAdapter[Any], record: Any, where: str) -> Any:
     """Validate one record, or raise InputError with one sentence that names the place and the fault."""
     try:
+        if isinstance(model, TypeAdapter):
+            return model.validate_python(record)
         return model.model_validate(record)
     except ValidationError as error:
         raise InputError(f"{where}: {describe_validation_error(error)}") from error
@@ -268,9 +271,32 @@ def validate_record(model: type[Any], record: Any, where: str) -> Any:
 
 def describe_validation_error(error: ValidationError) -> str:
     """Say in one line what Pydantic found, without its links and its repetition of the input."""
-    return "; ".join(
-        f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}"
-        if fault["loc"]
-        else str(fault["msg"]).removeprefix("Value error, ")
+    faults = [
+        (".".join(str(part) for part in fault["loc"]), str(fault["msg"]).removeprefix("Value error, "))
         for fault in error.errors(include_url=False)
-    )
+    ]
+    return "; ".join(f"{place}: {message}" if place else message for place, message in faults)
+
+
+def validated_events(events: Iterable[Event | Mapping[str, Any]]) -> list[Event]:
+    """The events, each validated. Raises InputError naming the faulty one."""
+    return [
+        event if isinstance(event, Event) else validate_record(Event, event, f"event {number}")
+        for number, event in enumerate(events, start=1)
+    ]
+
+
+def one_person(events: Sequence[Event], user_id: str | None) -> str:
+    """Whose events these are. Raises InputError when they are of several people, or of another one."""
+    people = dict.fromkeys(event.user_id for event in events)
+    if len(people) > 1:
+        names = ", ".join(list(people)[:3])
+        raise InputError(
+            f"these are events of {len(people)} people ({names}{', …' if len(people) > 3 else ''}): "
+            "call profile once for each"
+        )
+    if user_id is not None and people and user_id not in people:
+        raise InputError(
+            f"the events are of {next(iter(people))!r}, not of {user_id!r}: give that person's own"
+        )
+    return user_id or next(iter(people), "unknown")

@@ -7,11 +7,15 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from llmrec.behavior.cleaning import CleaningReport
+from llmrec.interests.edits import Edit
+from llmrec.interests.export import GraphFormat
 from llmrec.interests.profile import InterestProfile
+from llmrec.interests.revision import ProfileDiff
 from llmrec.llm.base import Capabilities, Usage
 from llmrec.llm.local_facts import GgufFacts
 from llmrec.llm.registry import ModelKind
 from llmrec.prompting.templates import PromptInfo
+from llmrec.ranking.interview import Question
 from llmrec.ranking.types import Ranking
 
 
@@ -25,6 +29,7 @@ class ProfilesDocument(BaseModel):
     """What reading the events found, for all people of the file together."""
     catalog_report: CleaningReport
     usage: Usage
+    notes: tuple[str, ...] = ()
 
 
 class RankingsDocument(BaseModel):
@@ -39,6 +44,90 @@ class RankingsDocument(BaseModel):
     """What reading the events found; empty when a profile was given."""
     catalog_report: CleaningReport
     notes: tuple[str, ...] = ()
+
+
+class EditDocument(BaseModel):
+    """What `llmrec edit --json` and `llmrec undo --json` write."""
+
+    model_config = ConfigDict(frozen=True)
+
+    user_id: str
+    edit: Edit
+    undone: bool = False
+    version: int | None
+    """The version of the profile that was kept; None with --dry-run."""
+    changes: ProfileDiff
+
+
+class EditsDocument(BaseModel):
+    """What `llmrec edits --json` writes."""
+
+    model_config = ConfigDict(frozen=True)
+
+    user_id: str
+    edits: tuple[Edit, ...]
+    """The first one first."""
+
+
+class DiffDocument(BaseModel):
+    """What `llmrec diff --json` writes."""
+
+    model_config = ConfigDict(frozen=True)
+
+    user_id: str
+    before: str
+    """Which profile was the earlier one: `version 3`, or a time in UTC."""
+    after: str
+    changes: ProfileDiff
+
+
+class PredictionsDocument(BaseModel):
+    """What `llmrec anticipate --json` writes."""
+
+    model_config = ConfigDict(frozen=True)
+
+    profiles: tuple[InterestProfile, ...]
+    """Each with what was predicted in `predicted`."""
+    events_report: CleaningReport
+    catalog_report: CleaningReport
+
+
+InterviewEnd = Literal["as many as were asked for", "no more questions pay", "the person stopped"]
+
+
+class GivenAnswer(BaseModel):
+    """A question of an interview with what was answered."""
+
+    model_config = ConfigDict(frozen=True)
+
+    question: Question
+    answer: str
+    """The id of an answer that was offered, or the person's own words."""
+
+
+class InterviewDocument(BaseModel):
+    """What `llmrec interview --json` writes."""
+
+    model_config = ConfigDict(frozen=True)
+
+    answers: tuple[GivenAnswer, ...]
+    """Skipped questions are left out."""
+    ended: InterviewEnd
+    profile: InterestProfile
+    ranking: Ranking
+    catalog_report: CleaningReport
+
+
+class GraphDocument(BaseModel):
+    """What `llmrec graph --output FILE --json` writes; without a file it writes the graph itself."""
+
+    model_config = ConfigDict(frozen=True)
+
+    user_id: str
+    path: str
+    format: GraphFormat
+    nodes: int
+    edges: int
 
 
 class ModelsDocument(BaseModel):

@@ -28,6 +28,7 @@ _IN_OPTIONS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\b(model|strategy|store)=(['\"])([^'\"]*)\2"), r"--\1 \3"),
     (re.compile(r"give the Recommender items, or name candidates"), "give one that holds items"),
     (re.compile(r"give an Item, or an id from it"), "give ids that --catalog holds"),
+    (re.compile(r"profile\.tree\(\) shows"), "llmrec profile --user shows"),
     (re.compile(r"or allow repeats"), "or allow them with --repeats"),
 )
 

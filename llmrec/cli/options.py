@@ -42,6 +42,7 @@ class FormatChoice(str, Enum):
 
 FORMATS = ", ".join(choice.value for choice in FormatChoice)
 
+PersonArgument = Annotated[str, typer.Argument(metavar="PERSON", help="Someone whose profile is kept.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Write one JSON document instead.")]
 ModelOption = Annotated[
     str | None,
@@ -66,7 +67,11 @@ StoreOption = Annotated[
 ]
 VocabularyOption = Annotated[
     Path | None,
-    typer.Option("--vocabulary", metavar="FILE", help="Your own interests to choose from."),
+    typer.Option(
+        "--vocabulary",
+        metavar="FILE",
+        help="Your own interests to choose from, or catalog for the catalogue's categories.",
+    ),
 ]
 PromptsOption = Annotated[
     Path | None,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from rich.console import RenderableType
 from rich.text import Text
 
+from llmrec.cli.interest_views import ended_view, predicted_view, suppressed_line, suppressed_view
 from llmrec.cli.sources import tell_report
 from llmrec.cli.terminal import Terminal
 from llmrec.cli.views import heading, interests_view, plural, ranking_view, section
@@ -42,16 +43,33 @@ def tell_ranking(terminal: Terminal, ranking: Ranking) -> None:
         terminal.note(f"{ranking.user_id}: {note}")
 
 
-def profile_view(terminal: Terminal, profile: InterestProfile) -> Sequence[RenderableType]:
-    """A profile in full: every interest, and how it was found."""
+def profile_view(
+    terminal: Terminal, profile: InterestProfile, origin: str, *, list_suppressed: bool = False
+) -> Sequence[RenderableType]:
+    """A profile in full: every interest, where it comes from, what ended, what is suppressed."""
     found = "no event could be used"
     if profile.entries:
         count, interests = plural(len(profile.entries), "event"), plural(len(profile.hierarchy), "interest")
-        found = f"{count}, {interests}; found in {profile.seconds:.1f} s, strategy {profile.strategy}"
+        found = f"{count}, {interests}; {origin}"
+    parts = [heading(profile.user_id, found), Text(), interests_view(profile.hierarchy, terminal.out)]
+    if profile.suppressed and not list_suppressed:
+        parts.append(suppressed_line(profile.suppressed))
+    if profile.ended:
+        parts += [Text(), section("Ended"), ended_view(profile)]
+    if list_suppressed:
+        parts += [Text(), section("Suppressed"), suppressed_view(profile.suppressed)]
+    if profile.predicted:
+        parts += [Text(), section("Predicted, not shown by any event"), predicted_view(profile)]
+    return (*parts, Text())
+
+
+def predictions_view(profile: InterestProfile) -> Sequence[RenderableType]:
+    """The interests predicted of one person, marked as such."""
+    count = plural(len(profile.predicted), "predicted interest")
     return (
-        heading(profile.user_id, found),
+        heading(profile.user_id, f"{count}: guesses, not part of the profile and no evidence of anything"),
         Text(),
-        interests_view(profile.hierarchy, terminal.out),
+        predicted_view(profile),
         Text(),
     )
 

@@ -37,17 +37,23 @@ def _units(text: str) -> Iterator[str]:
 
 
 class Prose:
-    """A paragraph of one style."""
+    """A paragraph of one style, its first line and the further ones behind indents of their own."""
 
-    def __init__(self, text: str, style: str = "") -> None:
+    def __init__(self, text: str, style: str = "", *, indents: tuple[str, str] = ("", "")) -> None:
         self._text = text
         self._style = style
+        self._indents = indents
+        self._indented = max(map(cell_len, indents))
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        for line in wrap(self._text, options.max_width):
-            yield Text(line, style=self._style, no_wrap=True, overflow="ignore")
+        lines = wrap(self._text, max(options.max_width - self._indented, 1))
+        for number, line in enumerate(lines):
+            indent = self._indents[number > 0]
+            text = Text.assemble((indent, "dim"), (line, self._style))
+            text.no_wrap, text.overflow = True, "ignore"
+            yield text
 
     def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
         widest_unit = max((cell_len(unit.rstrip()) for unit in _units(self._text)), default=0)
-        most = options.max_width
-        return Measurement(min(widest_unit, most), min(cell_len(self._text), most))
+        least, most = widest_unit + self._indented, cell_len(self._text) + self._indented
+        return Measurement(min(least, options.max_width), min(most, options.max_width))

@@ -28,14 +28,15 @@ def settings_from(**options: Any) -> Settings:
 
     Raises UsageError for a value that cannot be, and for a file or folder that is not there.
     """
-    from llmrec.settings import load_settings
+    from llmrec.settings import CATALOG_VOCABULARY, load_settings
 
     given = {name: getattr(value, "value", value) for name, value in options.items() if value is not None}
     try:
         settings = load_settings(None, **given)
     except InputError as error:
         raise UsageError(str(error)) from error
-    if settings.vocabulary is not None and not settings.vocabulary.is_file():
+    own = settings.vocabulary
+    if own is not None and own != CATALOG_VOCABULARY and not own.is_file():
         raise UsageError(f"there is no vocabulary at {settings.vocabulary}: check the path")
     if settings.prompts is not None and not settings.prompts.is_dir():
         raise UsageError(f"there is no folder of prompts at {settings.prompts}: check the path")

@@ -45,15 +45,19 @@ class Terminal:
 
     def show(self, *parts: RenderableType) -> None:
         """Write a result for a reader. Raises ReaderGoneError when nobody reads any more."""
+        self.tell(self.out, *parts)
+
+    def tell(self, console: Console, *parts: RenderableType) -> None:
+        """Write parts to one of the two streams, one below the other, as `show` does."""
         with _reader_may_leave():
-            if self.out.is_terminal:
-                self.out.print(*parts, sep="\n")
+            if console.is_terminal:
+                console.print(*parts, sep="\n")
             else:
-                with self.out.capture() as capture:
-                    self.out.print(*parts, sep="\n")
+                with console.capture() as capture:
+                    console.print(*parts, sep="\n")
                 # rich fills its columns with spaces, which nobody wants in a file.
-                self.out.file.write("".join(f"{line.rstrip()}\n" for line in capture.get().splitlines()))
-            self.out.file.flush()
+                console.file.write("".join(f"{line.rstrip()}\n" for line in capture.get().splitlines()))
+            console.file.flush()
 
     def write_json(self, document: BaseModel) -> None:
         """Write a result as one JSON document in UTF-8, whatever the terminal's own encoding."""

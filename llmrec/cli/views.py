@@ -20,8 +20,13 @@ if TYPE_CHECKING:
 # Below half a hundredth a weight is shown as 0.00 and tells a reader nothing.
 SMALLEST_WEIGHT = 0.005
 BAR_WIDTH = 12
-WIDE_ENOUGH_FOR_BARS = 70
+WIDE_ENOUGH_FOR_BARS = 80
+WIDE_ENOUGH_FOR_TIERS = 54
 MINUS = "−"
+TERMS = {"short-term": "short", "long-term": "long", "both": "both"}
+TIERS = {"core": ("●", "core"), "regular": ("◐", "regular"), "occasional": ("○", "occasional")}
+PINNED = ("◆", "pinned")
+TIER_STYLES = {"core": "bold", "regular": "", "occasional": "dim", "pinned": "bold"}
 
 
 def plain(text: str, style: str = "") -> Text:
@@ -63,35 +68,54 @@ def section(title: str) -> Text:
 def interests_view(
     hierarchy: InterestHierarchy, console: Console, *, most: int | None = None
 ) -> RenderableType:
-    """The tree with weights and numbers of supporting events.
+    """The tree with weights, terms, tiers and numbers of supporting events.
 
     With `most`, the heaviest interests and those above them are shown, and a last line says how many are
-    not. What the person turned away from stands in red with a minus sign.
+    not. What the person turned away from stands in red with a minus sign. Where the terminal is narrow, a
+    sign stands for the tier, and a line below tells what it means.
     """
+    from llmrec.behavior.text import clean_text
+
     if not len(hierarchy):
         return Text("no interests were found", style="italic")
     shown = heaviest(hierarchy, most) if most is not None else {interest.id for interest in hierarchy.walk()}
-    bars = console.width >= WIDE_ENOUGH_FOR_BARS
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
+    bars, tiers = console.width >= WIDE_ENOUGH_FOR_BARS, console.width >= WIDE_ENOUGH_FOR_TIERS
+    table = Table(box=None, padding=(0, 2 if tiers else 1, 0, 0), pad_edge=False, header_style="dim")
     table.add_column("interest", overflow="fold")
     table.add_column("weight", justify="right", no_wrap=True)
     if bars:
         table.add_column("", no_wrap=True)
+    table.add_column("term", no_wrap=True)
+    table.add_column("tier" if tiers else "", no_wrap=True)
     table.add_column("events", justify="right", no_wrap=True)
+    signs = {}
     for interest, guide in _lines(hierarchy, shown, None, ""):
         turned_away = interest.polarity == "negative" and interest.weight >= SMALLEST_WEIGHT
         style = "red" if turned_away else ("bold" if interest.parent_id is None else "")
         weight = -interest.weight if interest.polarity == "negative" else interest.weight
+        sign, tier = tier_of(interest)
+        signs[sign] = tier
         table.add_row(
-            Text(guide, style="dim").append_text(plain(interest.label, style or "not dim")),
+            Prose(clean_text(interest.label), style, indents=(guide, _below(guide))),
             Text(signed(weight), style=style),
             *([_bar(interest.weight, turned_away)] if bars else []),
+            Text(TERMS[interest.horizon], style="dim" if interest.horizon == "both" else ""),
+            Text(f"{sign} {tier}" if tiers else sign, style=TIER_STYLES[tier]),
             Text(str(interest.support), style="dim"),
         )
+    parts: list[RenderableType] = [table]
     hidden = len(hierarchy) - len(shown)
-    if not hidden:
-        return table
-    return Group(table, Text(f"… and {plural(hidden, 'lighter interest')}", style="dim italic"))
+    if hidden:
+        parts.append(Text(f"… and {plural(hidden, 'lighter interest')}", style="dim italic"))
+    if not tiers:
+        legend = [f"{sign} {name}" for sign, name in (*TIERS.values(), PINNED) if sign in signs]
+        parts.append(prose(", ".join(legend), "dim"))
+    return Group(*parts)
+
+
+def tier_of(interest: Interest) -> tuple[str, str]:
+    """The sign and the name of the tier of an interest; a pinned one counts as core."""
+    return PINNED if interest.pinned else TIERS[interest.tier]
 
 
 def heaviest(hierarchy: InterestHierarchy, most: int) -> set[str]:
@@ -119,6 +143,11 @@ def _lines(
         top = parent_id is None
         yield interest, indent + ("" if top else "└─ " if last else "├─ ")
         yield from _lines(hierarchy, shown, interest.id, indent + ("" if top else "   " if last else "│  "))
+
+
+def _below(guide: str) -> str:
+    """What stands before the further lines of a label that does not fit on one."""
+    return guide.replace("├─", "│ ").replace("└─", "  ")
 
 
 def _bar(weight: float, turned_away: bool) -> Text:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from llmrec.cli.failures import UsageError
-from llmrec.cli.sources import FileOptions, PersonEvents, in_parts, read_people, read_profiles, some
+from llmrec.cli.kept import kept_profile
+from llmrec.cli.sources import FileOptions, PersonEvents, in_parts, read_people, read_profiles
 from llmrec.cli.terminal import Terminal
 from llmrec.cli.views import plural
 
@@ -85,14 +86,7 @@ def people_to_recommend_to(terminal: Terminal, given: Given, store: Store) -> Wh
         return Whom(everyone, reading, in_parts(people, reading))
     if given.sentences:
         return _who_only_said(given.sentences, given.user, store)
-    profile = store.profile(given.user or "")
-    if profile is None:
-        known = some([person.user_id for person in store.people() if person.profiles])
-        raise UsageError(
-            f"the store holds no profile of {given.user!r}: "
-            + (f"choose among {known}" if known else "it holds none at all, so name a file of events")
-        )
-    return Whom([_with_profile(profile)], CleaningReport())
+    return Whom([_with_profile(kept_profile(store, given.user or ""))], CleaningReport())
 
 
 def _with_profile(profile: InterestProfile) -> Person:

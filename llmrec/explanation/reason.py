@@ -14,7 +14,8 @@ def reason(library: PromptLibrary, profile: InterestProfile, ranked: RankedItem)
     """Say what raised an item above the other candidates, the strongest signal first.
 
     Only signals that raised it are named. The numbers are those of the ranking: the weight of an interest,
-    how many events are behind it, the log-likelihood ratio in nats.
+    whether it shows mostly in what the person did lately, how many events are behind it, the log-likelihood
+    ratio in nats.
     """
     raising = sorted(
         (
@@ -59,6 +60,7 @@ def _interest_part(profile: InterestProfile, ranked: RankedItem) -> dict[str, ob
         "path": PATH_SEPARATOR.join(profile.hierarchy.path(best.id)),
         "weight": f"{interest.weight:.2f}",
         "support": interest.support,
+        "lately": interest.horizon == "short-term",
         "examples": _titles(profile, [entry.event.id for entry in behind], leave_out=ranked.item.id),
     }
 

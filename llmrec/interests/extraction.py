@@ -6,9 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
+from pydantic import BaseModel, ConfigDict, Field
+
 from llmrec.behavior.events import HistoryEntry
 from llmrec.errors import ModelError
 from llmrec.llm.base import LanguageModel
+from llmrec.llm.embedder import Embedder
 from llmrec.llm.priors import Priors
 from llmrec.prompting.templates import PromptLibrary
 from llmrec.settings import Strategy
@@ -36,17 +39,62 @@ class EventLabel:
     """Whether the event's own words turn the interest away."""
     proposed: bool = False
     """Whether the last step is a value found on items, not an interest of the vocabulary."""
+    minor: bool = False
+    """Whether the last step is never an interest of its own, as the decade of a film: it stays a hint."""
+
+
+class ClaimCount(BaseModel):
+    """How the claims of an open answer fared when each was checked against the events it cites.
+
+    A claim is one pair of an interest and an event cited for it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    made: int = Field(default=0, ge=0)
+    dropped: int = Field(default=0, ge=0)
+    """Not supported by the event, and taken out."""
+    mended: int = Field(default=0, ge=0)
+    """Kept under a broader or another interest that the event does support."""
+
+    @property
+    def unsupported_share(self) -> float:
+        """The part of the claims that did not hold as they were made, 0 to 1; 0 when none was made."""
+        return (self.dropped + self.mended) / self.made if self.made else 0.0
+
+    def __add__(self, other: ClaimCount) -> ClaimCount:
+        return ClaimCount(
+            made=self.made + other.made,
+            dropped=self.dropped + other.dropped,
+            mended=self.mended + other.mended,
+        )
+
+
+class EventReading(BaseModel):
+    """What was found in one event. Kept with the profile, so that no event is read twice."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    labels: tuple[EventLabel, ...] = ()
+    by_model: bool = False
+    """Whether the model was asked; otherwise names, categories and similarity alone spoke."""
+    fixed: bool = False
+    """Whether the person said so: it stays as it is, whatever else is read."""
 
 
 @dataclass
 class Extraction:
-    """What an extraction found: the labels of each event, in the events' order."""
+    """What an extraction found: the reading of each event, in the events' order."""
 
-    labels: list[list[EventLabel]]
+    readings: list[EventReading]
     strategy: Literal["anchored", "open"]
     notes: list[str] = field(default_factory=list)
     prompts: dict[str, str] = field(default_factory=dict)
     """The fingerprint of each template that was used, by name."""
+    claims: ClaimCount = field(default_factory=ClaimCount)
+    """How many claims the model made and how many of them its own second reading took back."""
+    broader: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Further broader interests by the id of the narrower, besides those the paths name."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +107,8 @@ class ExtractionTools:
     library: PromptLibrary
     language: str
     progress: StageProgress
+    embedder: Embedder | None = None
+    """What tells how close texts are in meaning; without one, words, metadata and the model decide alone."""
 
 
 def choose_strategy(strategy: Strategy, model: LanguageModel) -> Literal["anchored", "open"]:
@@ -84,7 +134,7 @@ def choose_strategy(strategy: Strategy, model: LanguageModel) -> Literal["anchor
     return strategy
 
 
-def signed_weight(entry: HistoryEntry, label: EventLabel) -> float:
-    """How much an event says for (or, below zero, against) a label."""
-    weight = entry.weight * label.share
-    return -abs(weight) if label.negative else weight
+def signed_strength(entry: HistoryEntry, label: EventLabel) -> float:
+    """How much an event says for (or, below zero, against) a label, before time is considered."""
+    strength = entry.strength * label.share
+    return -abs(strength) if label.negative else strength

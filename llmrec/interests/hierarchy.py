@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
+from graphlib import CycleError, TopologicalSorter
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Polarity = Literal["positive", "negative"]
+Horizon = Literal["short-term", "long-term", "both"]
+Tier = Literal["core", "regular", "occasional"]
 
 PATH_SEPARATOR = " › "
 MAX_LEVEL = 8
@@ -25,8 +28,21 @@ class Evidence(BaseModel):
     """How much of the event is about the interest: 1 for all of it."""
 
 
+class Ending(BaseModel):
+    """That an interest was there and a later event contradicted it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    event_id: str = Field(min_length=1)
+    """The event that ended it."""
+    timestamp: float | None = None
+    """When, in seconds since the epoch; None when the event has no time."""
+    weight: float = Field(ge=0, le=1)
+    """What the interest weighed in the long term just before."""
+
+
 class Interest(BaseModel):
-    """One interest of a person, at its place in the hierarchy."""
+    """One interest of a person, at its place in the hierarchy; `docs/interests.md` holds the formulas."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -37,12 +53,29 @@ class Interest(BaseModel):
     """The broader interest; None at the top."""
     level: int = Field(ge=1, le=MAX_LEVEL)
     """1 at the top, one more than the parent's below it."""
+    broader: tuple[str, ...] = ()
+    """The ids of further broader interests; the tree shows only the parent."""
     weight: float = Field(ge=0, le=1)
-    """The part of everything the person did, decayed, that is about this interest."""
+    """How much of what the person does is about this interest: `liked`, or `disliked` where negative."""
+    short_term: float = Field(default=0.0, ge=0, le=1)
+    """The same by what they did lately alone."""
+    long_term: float = Field(default=0.0, ge=0, le=1)
+    """The same over the long term alone."""
+    liked: float = Field(default=0.0, ge=0, le=1)
+    """The part of everything the person did, decayed, that speaks for it."""
+    disliked: float = Field(default=0.0, ge=0, le=1)
+    """The part that speaks against it."""
+    horizon: Horizon = "both"
+    """Whether it shows mostly in what they did lately, mostly over the long term, or in both."""
+    tier: Tier = "occasional"
     confidence: float = Field(ge=0, le=1)
     """The probability that at least one of its events really shows it."""
     polarity: Polarity = "positive"
     """Negative for what the person turned away from."""
+    ended: Ending | None = None
+    """Set while an interest that was there is turned away; the old one is kept in its evidence."""
+    pinned: bool = False
+    """Whether the person pinned it: it stays, and counts as core."""
     evidence: tuple[Evidence, ...] = Field(min_length=1)
     """The events behind it, those of narrower interests included, in the order of time."""
 
@@ -50,6 +83,11 @@ class Interest(BaseModel):
     def support(self) -> int:
         """The number of supporting events."""
         return len(self.evidence)
+
+    @property
+    def balance(self) -> float:
+        """What speaks for the interest less what speaks against it, -1 to 1."""
+        return self.liked - self.disliked
 
 
 class InterestHierarchy(BaseModel):
@@ -78,6 +116,14 @@ class InterestHierarchy(BaseModel):
                 if any(evidence.event_id not in above for evidence in interest.evidence):
                     raise ValueError(f"an event supports {interest.id!r} and not its parent")
             known[interest.id] = interest
+        for interest in self.interests:
+            for broader in interest.broader:
+                if broader not in known:
+                    raise ValueError(f"{interest.id!r} names the broader {broader!r}, which is not there")
+            if len({*interest.broader, interest.parent_id}) <= len(interest.broader):
+                raise ValueError(f"{interest.id!r} names its parent, or another one twice, as broader")
+        if any(interest.broader for interest in self.interests):
+            _check_no_circle(self.interests)
         return self
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> InterestHierarchy:
@@ -111,15 +157,18 @@ class InterestHierarchy(BaseModel):
         """The narrower interests of one, or the top ones."""
         return list(self._children.get(interest_id, ()))
 
-    def path(self, interest_id: str) -> tuple[str, ...]:
-        """The labels from the top down to an interest. Raises KeyError when there is none."""
-        labels: list[str] = []
+    def ancestors(self, interest_id: str) -> tuple[str, ...]:
+        """The ids from the top down to an interest, itself included. Raises KeyError when there is none."""
+        found: list[str] = []
         current: str | None = interest_id
         while current is not None:
-            interest = self._by_id[current]
-            labels.append(interest.label)
-            current = interest.parent_id
-        return tuple(reversed(labels))
+            found.append(current)
+            current = self._by_id[current].parent_id
+        return tuple(reversed(found))
+
+    def path(self, interest_id: str) -> tuple[str, ...]:
+        """The labels from the top down to an interest. Raises KeyError when there is none."""
+        return tuple(self._by_id[one].label for one in self.ancestors(interest_id))
 
     def walk(self) -> Iterator[Interest]:
         """Every interest, each before its children, as one would read the tree."""
@@ -151,3 +200,12 @@ class InterestHierarchy(BaseModel):
 
         draw(None, "")
         return "\n".join(lines)
+
+
+def _check_no_circle(interests: Sequence[Interest]) -> None:
+    """Raise ValueError where the way up over parents and further broader interests leads back."""
+    above = {i.id: {*i.broader, *([i.parent_id] if i.parent_id is not None else [])} for i in interests}
+    try:
+        TopologicalSorter(above).prepare()
+    except CycleError as error:
+        raise ValueError(f"{error.args[1][0]!r} is broader than itself by way of others") from error

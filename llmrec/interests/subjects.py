@@ -54,6 +54,8 @@ class Subject:
     description: str = ""
     kinds: tuple[str, ...] = ()
     """The item's own domain and categories; empty for a sentence."""
+    domain: str = ""
+    """The first of `kinds` where that is what kind of thing the item is."""
     attributes: tuple[tuple[str, str], ...] = ()
     is_text: bool = False
     negative: bool = False
@@ -72,6 +74,7 @@ def item_subject(item: Item) -> Subject:
         title=item.title[:MAX_TITLE],
         description=item.description[:MAX_DESCRIPTION],
         kinds=tuple(kind[:MAX_KIND] for kind in kinds[:MAX_KINDS]),
+        domain=(item.domain or "")[:MAX_KIND],
         attributes=tuple(sorted(item.attributes.items())),
     )
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
+import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,11 +14,14 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from llmrec.behavior.events import describe_validation_error
+from llmrec.behavior.events import Catalog, describe_validation_error
 from llmrec.errors import InputError
 
 # The signs belong to names such as C++ and C#.
 WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+|\+\+|#)?", re.UNICODE)
+SLUG = re.compile(r"[\W_]+", re.UNICODE)
+# They change how a character looks or joins, not which one it is.
+UNSEEN = re.compile(r"[\u00ad\u200c\u200d\ufe00-\ufe0f]")
 CJK_RUN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]+")
 MAX_PHRASE_WORDS = 5
 MAX_PHRASE_CHARACTERS = 10
@@ -106,6 +111,17 @@ class Vocabulary:
             place = f", line {reached}" if reached else ""
             raise InputError(f"the vocabulary {path or 'that is shipped'}{place}: {error}") from error
 
+    @classmethod
+    def from_catalog(cls, catalog: Catalog, least_items: int = 2) -> Vocabulary:
+        """The catalogue's own domains and categories as a vocabulary; see `catalog_vocabulary.catalog_nodes`.
+
+        Categories on fewer than `least_items` items are left out.
+        Raises InputError when that leaves none.
+        """
+        from llmrec.interests.catalog_vocabulary import catalog_nodes
+
+        return cls(catalog_nodes(catalog.values(), least_items))
+
     def __len__(self) -> int:
         return len(self._nodes)
 
@@ -189,10 +205,36 @@ class Vocabulary:
 
     def _string_mentions(self, text: str) -> Iterator[Mention]:
         folded = text.casefold()
+        if not CJK_RUN.search(folded):
+            return
         for begin in range(len(folded)):
             for length in range(MIN_PHRASE_CHARACTERS, min(MAX_PHRASE_CHARACTERS, len(folded) - begin) + 1):
                 for node_id in self._strings.get(folded[begin : begin + length], ()):
                     yield Mention(node_id, begin, begin + length)
+
+
+def slug(text: str) -> str:
+    """A text as the last part of an id: folded, with hyphens for all that is no letter, mark on one or digit.
+
+    C, C++ and C# stay apart, and so do words that differ in a vowel sign; the same accent written in two ways
+    (Unicode forms NFC and NFD, UAX #15) gives one id. A text of signs alone, such as 🎸, becomes `sign-` with
+    the beginning of its hash; an empty one `other`.
+    """
+    folded = UNSEEN.sub("", unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold()))
+    spelt = folded.replace("+", "plus").replace("#", "sharp")
+    found = SLUG.sub(_hyphen, spelt).strip("-")
+    if found or not folded.strip():
+        return found or "other"
+    return f"sign-{hashlib.sha256(folded.strip().encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
+
+
+def _hyphen(run: re.Match[str]) -> str:
+    """What stands for characters between letters: the marks on the letter before, then a hyphen."""
+    signs = run.group()
+    marks = 0
+    while run.start() and marks < len(signs) and unicodedata.category(signs[marks]).startswith("M"):
+        marks += 1
+    return signs[:marks] + ("-" if marks < len(signs) else "")
 
 
 def _read_node(line: str) -> VocabularyNode:

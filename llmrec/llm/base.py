@@ -176,3 +176,20 @@ def score_prefixes(
         scores: list[list[Score]] = together(prefixes, continuations, cancellation=cancellation)
         return scores
     return [model.score(prefix, continuations, cancellation=cancellation) for prefix in prefixes]
+
+
+def forget_prefixes(model: LanguageModel) -> int:
+    """Have a model forget the texts it holds so as not to read them again, in memory and in its files.
+
+    A model that holds some has a method `forget_prefixes` without arguments that returns how many states and
+    files went; one that wraps another has it as `wrapped`. 0 where there is nothing of the kind. Raises
+    StoreError when a file cannot be removed.
+    """
+    holder: object = model
+    while holder is not None:
+        forget = getattr(holder, "forget_prefixes", None)
+        if forget is not None:
+            forgotten: int = forget()
+            return forgotten
+        holder = getattr(holder, "wrapped", None)
+    return 0

@@ -1,169 +1,23 @@
-"""Answers of a language model kept in SQLite, by the hash of the request."""
+"""A language model that asks only what it was not asked before."""
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import logging
-import sqlite3
 import threading
-import time
-import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextvars import ContextVar
-from pathlib import Path
-from typing import Any, Literal, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from llmrec.errors import ModelError, StoreError
+from llmrec.errors import ModelError
 from llmrec.llm.base import Capabilities, Completion, LanguageModel, Message, Score, Usage, score_prefixes
 from llmrec.llm.cancellation import Cancellation
+from llmrec.llm.model_calls import ModelCallCache, naming_person, naming_prompt
 
-logger = logging.getLogger(__name__)
-
-BUSY_SECONDS = 5.0
-# SQLite allows 999 variables in one statement in its older builds.
-KEYS_PER_QUERY = 500
-
-TABLE = """
-CREATE TABLE IF NOT EXISTS model_calls (
-    key TEXT PRIMARY KEY,
-    kind TEXT NOT NULL,
-    model TEXT NOT NULL,
-    prompt_id TEXT NOT NULL,
-    answer TEXT NOT NULL,
-    created REAL NOT NULL
-) WITHOUT ROWID
-"""
+__all__ = ["CachedModel", "ModelCallCache", "naming_person", "naming_prompt"]
 
 AnswerT = TypeVar("AnswerT", bound=BaseModel)
-
-_prompt_id: ContextVar[str] = ContextVar("llmrec_prompt_id", default="")
-
-
-@contextlib.contextmanager
-def naming_prompt(prompt_id: str) -> Iterator[None]:
-    """Store the calls made inside, by this thread, under the fingerprint of the prompt they came from."""
-    token = _prompt_id.set(prompt_id)
-    try:
-        yield
-    finally:
-        _prompt_id.reset(token)
-
-
-class ModelCallCache:
-    """A table of answers by key. Threads and processes may share one file.
-
-    A request's text is not stored, only its hash; an answer is.
-    """
-
-    def __init__(self, path: Path | None = None, *, busy_seconds: float = BUSY_SECONDS) -> None:
-        """Open or create the file; None keeps the answers in memory.
-
-        `busy_seconds` is how long another process may hold the file. Raises StoreError when the file is not
-        a database, is locked for longer, or cannot be written.
-        """
-        self._path = path
-        self._lock = threading.Lock()
-        self._warned = False
-        try:
-            if path is not None:
-                path.parent.mkdir(parents=True, exist_ok=True)
-            self._connection = sqlite3.connect(
-                str(path) if path is not None else ":memory:",
-                timeout=busy_seconds,
-                check_same_thread=False,
-                isolation_level=None,
-            )
-            # Whoever forgets to close leaves no file open, and no warning.
-            weakref.finalize(self, self._connection.close)
-        except (OSError, sqlite3.Error) as error:
-            raise self._unusable(error) from error
-        try:
-            self._connection.execute("PRAGMA journal_mode = WAL")
-            self._connection.execute("PRAGMA synchronous = NORMAL")
-            self._connection.execute(TABLE)
-            # An open file may still refuse to be written; better to learn it now than after an answer.
-            self._connection.execute("BEGIN IMMEDIATE")
-            self._connection.execute("COMMIT")
-        except sqlite3.Error as error:
-            self._connection.close()
-            raise self._unusable(error) from error
-
-    def __len__(self) -> int:
-        with self._lock:
-            count: int = self._execute("SELECT count(*) FROM model_calls").fetchone()[0]
-        return count
-
-    def find(self, keys: Sequence[str]) -> dict[str, str]:
-        """Return the stored answers (JSON) of those keys that have one. Raises StoreError."""
-        found: dict[str, str] = {}
-        with self._lock:
-            for begin in range(0, len(keys), KEYS_PER_QUERY):
-                some = list(keys[begin : begin + KEYS_PER_QUERY])
-                marks = ",".join("?" * len(some))
-                query = f"SELECT key, answer FROM model_calls WHERE key IN ({marks})"  # noqa: S608
-                found.update(self._execute(query, some).fetchall())
-        return found
-
-    def store(self, answers: Mapping[str, str], *, kind: Literal["generate", "score"], model: str) -> None:
-        """Store answers (JSON) by key, in one transaction; the caller has its answers in any case.
-
-        A full disk, a lock held too long or a file that became read-only cost only the memory: the first one
-        is logged as a warning. Raises StoreError when the file is damaged.
-        """
-        now, prompt_id = time.time(), _prompt_id.get()
-        rows = [(key, kind, model, prompt_id, answer, now) for key, answer in answers.items()]
-        with self._lock:
-            try:
-                self._connection.execute("BEGIN IMMEDIATE")
-                self._connection.executemany("INSERT OR REPLACE INTO model_calls VALUES (?,?,?,?,?,?)", rows)
-                self._connection.execute("COMMIT")
-            except sqlite3.Error as error:
-                with contextlib.suppress(sqlite3.Error):
-                    self._connection.execute("ROLLBACK")
-                if not isinstance(error, sqlite3.OperationalError):
-                    raise self._unusable(error) from error
-                if not self._warned:
-                    self._warned = True
-                    logger.warning("answers are no longer kept in %s: %s", self._path, error)
-
-    def remove_oldest(self, *, above: int, left: int) -> int:
-        """With more than `above` answers, remove the oldest until `left` are there; return how many went.
-
-        The file keeps its size, and new answers take their places. Raises StoreError.
-        """
-        if len(self) <= above:
-            return 0
-        # Counted again while nobody else can write: two processes must not both remove the excess.
-        excess = "SELECT max(0, count(*) - ?) FROM model_calls"
-        oldest = f"SELECT key FROM model_calls ORDER BY created, key LIMIT ({excess})"  # noqa: S608
-        with self._lock:
-            return self._execute(f"DELETE FROM model_calls WHERE key IN ({oldest})", [left]).rowcount  # noqa: S608
-
-    def clear(self) -> None:
-        """Forget every answer. Raises StoreError."""
-        with self._lock:
-            self._execute("DELETE FROM model_calls")
-
-    def close(self) -> None:
-        """Close the file. Closing twice is allowed; using the cache afterwards raises StoreError."""
-        with self._lock:
-            self._connection.close()
-
-    def _execute(self, statement: str, parameters: Sequence[str | int] = ()) -> sqlite3.Cursor:
-        try:
-            return self._connection.execute(statement, parameters)
-        except sqlite3.Error as error:
-            raise self._unusable(error) from error
-
-    def _unusable(self, error: Exception) -> StoreError:
-        return StoreError(
-            f"the cache of model answers at {self._path or 'memory'} cannot be used ({error}): "
-            "close what else holds it, delete the file, or choose another one"
-        )
 
 
 class CachedModel:

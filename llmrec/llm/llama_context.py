@@ -104,7 +104,7 @@ class LlamaContext:
         """Free the model and its context; what it holds is kept on disk where that was asked for."""
         if self.is_open:
             try:
-                if self._states.outlive_the_process:
+                if self._states.outlive_the_process and not self._states.were_forgotten():
                     self._keep_held(0)
             finally:
                 self._states.clear()
@@ -189,6 +189,15 @@ class LlamaContext:
             self.llama_cpp.llama_memory_clear(self._memory, True)
         self._held, self._next = [], None
 
+    def forget_prefixes(self) -> int:
+        """Empty the cache and forget the kept states, in memory and in files; return how many went.
+
+        Raises StoreError when a file cannot be removed.
+        """
+        held = self.is_open and bool(self._held)
+        self.forget()
+        return held + self._states.forget()
+
     def damaged(self) -> ModelError:
         """Forget everything, and say what is wrong with a model whose logits are no numbers."""
         self.forget()
@@ -221,6 +230,9 @@ class LlamaContext:
         if shared == len(self._held) and 0 < len(tokens) - shared < LEAST_TOKENS:
             # The next token of an answer, most of all: no state saves more than looking for it costs.
             return self._truncate(shared)
+        if self._states.were_forgotten():
+            self.forget()
+            shared = 0
         # Found first: where there is room for one state only, keeping another drives it out.
         state = self._states.find(
             tokens,

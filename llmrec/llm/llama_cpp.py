@@ -123,6 +123,16 @@ class LlamaCppModel:
         with self._turn:
             self._context.close()
 
+    def forget_prefixes(self) -> int:
+        """Forget every text that was read: in memory, and all files of the prefix folder, of every model.
+
+        Other processes that use the folder forget theirs before they read the next text. Waits for calls in
+        other threads. Returns how many states and files went. Raises StoreError where a file cannot be
+        removed.
+        """
+        with self._turn:
+            return self._context.forget_prefixes()
+
     def tokenize(self, text: str) -> list[int]:
         """Cut a text into tokens as the middle of a prompt is; control tokens in it are plain characters."""
         with self._call(None):

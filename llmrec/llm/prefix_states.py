@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from llmrec.llm.cache_files import UNFINISHED_PREFIX, remove_unfinished
-from llmrec.llm.prefix_files import content_digest, read_header
+from llmrec.llm.prefix_files import SUFFIX, content_digest, forget_files, forgotten_at, read_header
 from llmrec.llm.private_files import fault_of_private_folder
 
 logger = logging.getLogger(__name__)
@@ -27,7 +27,6 @@ LEAST_TOKENS = 96
 """Fewer tokens are evaluated again sooner than a state is worth the place of a longer one."""
 FOLDER_BYTES = 2_000_000_000
 FORMAT = 1
-SUFFIX = ".prefix"
 # Without it, Windows would change line ends.
 O_BINARY: int = getattr(os, "O_BINARY", 0)
 
@@ -124,6 +123,26 @@ class PrefixStates:
         """Forget what is in memory."""
         self._states = []
 
+    def forget(self) -> int:
+        """Forget what is in memory and in the folder, of every model; return how many states and files went.
+
+        Other processes that use the folder do the same with their memory when they next ask
+        `were_forgotten`. Raises StoreError when a file cannot be removed.
+        """
+        forgotten = len(self._states)
+        self.clear()
+        return forgotten + (self._files.forget() if self._files is not None else 0)
+
+    def were_forgotten(self) -> bool:
+        """Whether the folder was forgotten elsewhere since the last time; what is in memory then is, too.
+
+        What was read before that must not be kept.
+        """
+        if self._files is None or not self._files.was_forgotten():
+            return False
+        self.clear()
+        return True
+
     def _use(self, state: PrefixState) -> None:
         # One that is too large on its own must not drive the others out.
         if state.size > self._most_bytes:
@@ -157,6 +176,7 @@ class _Folder:
         # Of a file that cannot be used, and perhaps not be removed: none.
         self._tokens: dict[str, tuple[int, ...]] = {}
         self._refused: set[str] = set()
+        self._forgotten_at = forgotten_at(path)
         self._warned = False
 
     def is_usable(self) -> bool:
@@ -189,9 +209,13 @@ class _Folder:
                     file.write(part.data)
             temporary.replace(self._path / name)
             self._tokens[name] = state.tokens
+            if forgotten_at(self._path) != self._forgotten_at:
+                self._discard(name)
             self._keep_bound()
         except OSError as error:
-            self._warn(error)
+            # Forgetting removes what is not finished either, which is no fault.
+            if forgotten_at(self._path) == self._forgotten_at:
+                self._warn(error)
         finally:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
@@ -216,6 +240,19 @@ class _Folder:
                 self._is_used(name)
                 return state
         return None
+
+    def forget(self) -> int:
+        """Remove all states, and return how many files went. Raises StoreError."""
+        self._tokens = {}
+        try:
+            return forget_files(self._path)
+        finally:
+            self.was_forgotten()
+
+    def was_forgotten(self) -> bool:
+        """Whether all states were removed by somebody since the last time."""
+        before, self._forgotten_at = self._forgotten_at, forgotten_at(self._path)
+        return before != self._forgotten_at
 
     def refuse(self, tokens: Sequence[int]) -> None:
         """Read the state of these tokens no more. Another process may have a context that takes it."""

@@ -59,7 +59,7 @@ class Priors:
         # The hash of a text that can be guessed tells that it was asked about.
         create_private_file(self._path)
         try:
-            self._cache = _ForgivingCache(self._path)
+            self._cache = _ForgivingCache(self._path, notes_people=False)
         except StoreError as error:
             logger.warning("priors are not kept: %s", error)
             return self._model

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -15,6 +16,8 @@ from llmrec.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from llmrec.llm.embedder import Embedder
+
+logger = logging.getLogger(__name__)
 
 ENTRY_POINT_GROUP = "llmrec.models"
 """Packages register here, by prefix, a callable (rest of the specification, Settings) -> model."""
@@ -75,6 +78,17 @@ def open_embedder(specification: str | None = None, settings: Settings | None = 
     if specification.lower().endswith(".gguf"):
         return _llama_cpp_embedder(specification, settings)
     raise ModelError(f"there is no embedder {specification!r}: write wordllama or llama-cpp:PATH")
+
+
+def open_installed_embedder(specification: str | None, settings: Settings) -> Embedder | None:
+    """As `open_embedder`; None where nobody named an embedder and the usual one is not installed."""
+    try:
+        return open_embedder(specification, settings)
+    except ModelError as error:
+        if specification is not None or "embedder" in settings.model_fields_set:
+            raise
+        logger.info("without an embedder, names, categories and the model decide alone: %s", error)
+        return None
 
 
 def model_kinds() -> list[ModelKind]:

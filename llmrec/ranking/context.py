@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from llmrec.behavior.events import Item
 from llmrec.interests.profile import InterestProfile
@@ -11,6 +12,10 @@ from llmrec.interests.subjects import wanted_words
 MAX_ITEMS = 20
 MAX_WORDS = 5
 MAX_INTERESTS = 6
+MAX_INTERESTS_ALONE = 20
+
+Basis = Literal["both", "history", "profile"]
+"""What of a person is ranked by: the events, the interests found in them, or both."""
 
 
 @dataclass(frozen=True)
@@ -39,15 +44,20 @@ class PersonContext:
         return None
 
 
-def person_context(profile: InterestProfile, *, whole_sentences: bool) -> PersonContext:
+def person_context(
+    profile: InterestProfile, *, whole_sentences: bool, basis: Basis = "both"
+) -> PersonContext:
     """Choose what to show: the last 20 liked items, the last 5 texts, the 6 heaviest narrow interests.
+
+    On the basis of the profile alone, the 20 heaviest interests and nothing else; on that of the history
+    alone, no interests.
 
     Without `whole_sentences` the clauses that say no are left out: to a likelihood, "no horror" is a reason
     to expect more horror. A model that grades can be told.
     """
     items: dict[str, ItemLine] = {}
     words: list[str] = []
-    for entry in profile.entries:
+    for entry in profile.standing_entries:
         if entry.weight <= 0:
             continue
         if entry.item is not None:
@@ -58,7 +68,10 @@ def person_context(profile: InterestProfile, *, whole_sentences: bool) -> Person
             words.append(said)
     leaves = [i for i in profile.hierarchy.leaves() if i.polarity == "positive" and i.weight > 0]
     leaves.sort(key=lambda interest: (-interest.weight, interest.id))
-    labels = [" ".join(profile.hierarchy.path(interest.id)[-1:]) for interest in leaves[:MAX_INTERESTS]]
+    most = {"both": MAX_INTERESTS, "profile": MAX_INTERESTS_ALONE, "history": 0}[basis]
+    labels = [interest.label for interest in leaves[:most]]
+    if basis == "profile":
+        return PersonContext(interests=tuple(dict.fromkeys(labels)), words=(), items=())
     return PersonContext(
         interests=tuple(dict.fromkeys(labels)),
         words=tuple(words[-MAX_WORDS:]),

@@ -1,75 +1,55 @@
-"""The signals that need no model: words shared with the history, and interests the item belongs to."""
+"""Which of a person's interests an item belongs to, and which items of a catalogue are worth ranking."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
-import numpy as np
-
-from llmrec.behavior.events import Catalog, HistoryEntry, Item
-from llmrec.candidates.bm25 import Bm25Index, Scores, item_text, tokenize
-from llmrec.interests.anchored import Offer, label_subject
+from llmrec.behavior.events import Catalog, Item
+from llmrec.candidates.bm25 import item_text, tokenize
+from llmrec.interests.anchored import label_subject
 from llmrec.interests.extraction import EventLabel, StageProgress
-from llmrec.interests.hierarchy import Interest, InterestHierarchy
-from llmrec.interests.profile import InterestProfile
-from llmrec.interests.subjects import item_subject, wanted_words
+from llmrec.interests.hierarchy import InterestHierarchy
+from llmrec.interests.label_choice import Offer
+from llmrec.interests.organization import Hint
+from llmrec.interests.own_words import OwnWords
+from llmrec.interests.similarity import LabelSimilarity
+from llmrec.interests.subjects import item_subject
 from llmrec.interests.taxonomy import Vocabulary
+from llmrec.llm.embedder import Embedder
 from llmrec.ranking.types import Contribution
+from llmrec.ranking.words import WordMatches
 
-MAX_EVENTS = 30
 MAX_KEPT_ITEMS = 100_000
+PREPARED_AT_ONCE = 512
 PROGRESS_EVERY = 500
 
 
-@dataclass(frozen=True)
-class EventMatches:
-    """How the events' words match the items of an index."""
-
-    event_ids: tuple[str, ...]
-    scores: Scores
-    """One row an event, one column an item: BM25 times the event's part of all weights."""
-
-    @property
-    def totals(self) -> Scores:
-        """The signal: one number an item."""
-        return np.asarray(self.scores.sum(axis=0), dtype=np.float32)
-
-    def only(self, columns: Sequence[int]) -> EventMatches:
-        """The same for some of the items."""
-        return EventMatches(self.event_ids, self.scores[:, list(columns)])
-
-    def contributions(self, column: int, most: int = 3) -> tuple[Contribution, ...]:
-        """The events whose words an item shares, those that count most first."""
-        amounts = self.scores[:, column]
-        order = sorted(range(len(amounts)), key=lambda row: (-float(amounts[row]), row))
-        return tuple(
-            Contribution(id=self.event_ids[row], amount=float(amounts[row]))
-            for row in order[:most]
-            if amounts[row] > 0
-        )
-
-
-def match_events(profile: InterestProfile, index: Bm25Index) -> EventMatches:
-    """Match the 30 weightiest liked events, each by its item's or its own words, with every item."""
-    liked = [entry for entry in profile.entries if entry.weight > 0]
-    liked = sorted(liked, key=lambda entry: -entry.weight)[:MAX_EVENTS]
-    total = sum(entry.weight for entry in liked)
-    rows = [index.scores(_words(entry)) * (entry.weight / total) for entry in liked]
-    scores = np.stack(rows) if rows else np.zeros((0, len(index)), dtype=np.float32)
-    return EventMatches(tuple(entry.event.id for entry in liked), scores.astype(np.float32))
-
-
-def _words(entry: HistoryEntry) -> str:
-    return item_text(entry.item) if entry.item is not None else wanted_words(entry)
-
-
 class InterestMatcher:
-    """Finds which of a person's interests an item belongs to, by the item's names and categories alone."""
+    """Finds which of a person's interests an item belongs to, as the labelling does without the model."""
 
-    def __init__(self, vocabulary: Vocabulary) -> None:
-        self._offer = Offer(vocabulary, "en")
+    def __init__(
+        self,
+        vocabulary: Vocabulary,
+        embedder: Embedder | None = None,
+        own_words: OwnWords | None = None,
+    ) -> None:
+        """`embedder` adds similarity to names and categories; `own_words` knows the catalogue's phrases."""
+        self.similarity = LabelSimilarity(vocabulary, embedder) if embedder is not None else None
+        """What compares items with the vocabulary; it may be used elsewhere too."""
+        self._offer = Offer(vocabulary, "en", similarity=self.similarity)
+        self._own_words = own_words
         self._labels: dict[str, tuple[Item, list[EventLabel]]] = {}
+
+    def prepare(self, items: Sequence[Item], progress: StageProgress) -> None:
+        """Read many items at once, 512 at a time, so that `contributions` has them ready."""
+        unread = [item for item in items if self._known(item) is None]
+        for begin in range(0, len(unread), PREPARED_AT_ONCE):
+            batch = unread[begin : begin + PREPARED_AT_ONCE]
+            subjects = [item_subject(item) for item in batch]
+            rows = self.similarity.cosines(subjects) if self.similarity else [None] * len(batch)
+            for item, subject, row in zip(batch, subjects, rows, strict=True):
+                self._keep(item, label_subject(subject, self._offer, row))
+            progress(begin + len(batch), len(unread))
 
     def contributions(self, hierarchy: InterestHierarchy, item: Item) -> tuple[Contribution, ...]:
         """The interests an item belongs to, each with its weight times how surely the item belongs there.
@@ -87,42 +67,64 @@ class InterestMatcher:
                     shares[step.id] = max(shares.get(step.id, 0.0), label.share)
         shares.update(self._by_name(hierarchy, item, known=shares))
         found = [
-            Contribution(id=interest_id, amount=_signed(hierarchy[interest_id]) * share)
+            Contribution(id=interest_id, amount=hierarchy[interest_id].balance * share)
             for interest_id, share in shares.items()
         ]
         return tuple(sorted(found, key=lambda part: (-abs(part.amount), part.id)))
 
+    def hint_amount(self, hints: Sequence[Hint], item: Item) -> float:
+        """The sum of the hints that an item shares, each with its balance times how surely it does."""
+        if not hints:
+            return 0.0
+        shares = {label.path[-1].id: label.share for label in self._item_labels(item) if label.proposed}
+        phrases = self._own_words.slugs(item) if self._own_words is not None else frozenset()
+        return sum(
+            hint.balance * shares.get(hint.id, float(hint.id.rpartition("/")[2] in phrases)) for hint in hints
+        )
+
     def _item_labels(self, item: Item) -> list[EventLabel]:
-        known = self._labels.get(item.id)
-        if known is None or known[0] != item:
-            if len(self._labels) >= MAX_KEPT_ITEMS:
-                self._labels.clear()
-            known = self._labels[item.id] = (item, label_subject(item_subject(item), self._offer))
-        return known[1]
+        known = self._known(item)
+        return (
+            known if known is not None else self._keep(item, label_subject(item_subject(item), self._offer))
+        )
+
+    def _known(self, item: Item) -> list[EventLabel] | None:
+        read, labels = self._labels.get(item.id, (None, None))
+        return labels if read == item else None
+
+    def _keep(self, item: Item, labels: list[EventLabel]) -> list[EventLabel]:
+        if len(self._labels) >= MAX_KEPT_ITEMS:
+            self._labels.clear()
+        self._labels[item.id] = item, labels
+        return labels
 
     def _by_name(
         self, hierarchy: InterestHierarchy, item: Item, known: Mapping[str, float]
     ) -> dict[str, float]:
-        unknown = [i for i in hierarchy.interests if i.id not in self._offer.vocabulary and i.id not in known]
+        vocabulary = self._offer.vocabulary
+        unknown = [i for i in hierarchy.interests if i.id not in vocabulary and i.id not in known]
         if not unknown:
             return {}
         words = set(tokenize(item_text(item)))
+        phrases = self._own_words.slugs(item) if self._own_words is not None else frozenset()
         found: dict[str, float] = {}
         for interest in unknown:
             names = set(tokenize(interest.label))
             above = interest.parent_id
-            if names and names <= words and (above is None or above in known or above in found):
+            if interest.id.rpartition("/")[2] in phrases:
+                found[interest.id] = 1.0
+                # What belongs to a narrower interest belongs to the broader ones.
+                while above is not None and not (above in vocabulary and vocabulary[above].attribute):
+                    found[above] = 1.0
+                    above = hierarchy[above].parent_id
+            elif names and names <= words and (above is None or above in known or above in found):
                 found[interest.id] = 1.0
         return found
 
 
-def _signed(interest: Interest) -> float:
-    return -interest.weight if interest.polarity == "negative" else interest.weight
-
-
 def choose_candidates(
     catalog: Catalog,
-    matches: EventMatches,
+    matches: WordMatches,
     interest_amounts: Callable[[Item], float],
     *,
     excluded: set[str],

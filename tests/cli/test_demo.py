@@ -126,6 +126,7 @@ def test_the_demo_with_the_embedded_model(llmrec_process: Program) -> None:
     assert stages == [
         "Priya (1 of 1): reading events",
         "Priya (1 of 1): finding interests",
+        "Priya (1 of 1): reading the catalogue",
         "Priya (1 of 1): ranking items",
     ]
 

@@ -152,7 +152,14 @@ def test_version_and_help(llmrec_run: Program) -> None:
 
 
 @pytest.mark.parametrize("columns", ["40", "60", "100"])
-@pytest.mark.parametrize("command", [[], ["demo"], ["profile"], ["recommend"], ["models", "check"]])
+@pytest.mark.parametrize(
+    "command",
+    [
+        [],
+        *([name] for name in ("demo", "profile", "recommend", "edit", "diff", "forget", "anticipate")),
+        ["models", "check"],
+    ],
+)
 def test_help_names_every_option_in_full(
     llmrec_run: Program, monkeypatch: pytest.MonkeyPatch, columns: str, command: list[str]
 ) -> None:
@@ -161,7 +168,11 @@ def test_help_names_every_option_in_full(
     expected = {
         (): ["--version", "--debug"],
         ("demo",): ["--person ID", "--model SPEC", "--strategy", "--store PATH", "--json", "--k"],
-        ("profile",): ["--catalog-column FIELD=COLUMN", "--vocabulary FILE", "--prompts FOLDER"],
+        ("profile",): ["--catalog-column FIELD=COLUMN", "--prompts FOLDER", "--at DATE", "--suppressed"],
+        ("edit",): ["--under INTEREST", "--top", "--dry-run", "--store PATH"],
+        ("diff",): ["--from WHEN", "--to WHEN"],
+        ("forget",): ["--interest INTEREST", "--item ID", "--domain NAME", "--everything", "--yes"],
+        ("anticipate",): ["--user ID", "--catalog ITEMS", "--k"],
         ("recommend",): ["--candidates FILE", "--repeats", "--say TEXT", "--profile FILE"],
         ("models", "check"): ["--model SPEC", "--json"],
     }[tuple(command)]
@@ -218,14 +229,23 @@ def test_a_terminal_that_cannot_show_a_letter_gets_another() -> None:
     environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
     root = str(Path(program.__file__).parents[2])
     result = subprocess.run(
-        [sys.executable, "-m", "llmrec.cli.main", "prompts", "show", "interests/label", "--language", "zh"],
+        [
+            sys.executable,
+            "-m",
+            "llmrec.cli.main",
+            "prompts",
+            "show",
+            "explanation/reason",
+            "--language",
+            "zh",
+        ],
         env={**environment, "PYTHONPATH": root},
         capture_output=True,
         timeout=60,
         check=False,
     )
     assert result.returncode == 0
-    assert "关键词" in result.stdout.decode("utf-8")
+    assert "权重" in result.stdout.decode("utf-8")
 
 
 def test_python_m_llmrec_ends_with_the_same_code() -> None:

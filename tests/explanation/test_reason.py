@@ -122,8 +122,8 @@ def test_every_line_of_the_sample_people_is_backed_by_the_ranking(person: str) -
                 named[signal] += 1
                 assert placed.signals[signal].contribution > 0
                 assert placed.signals[signal].value > 0
-        for path, weight, support in re.findall(
-            r"([^;；]+)[ （]\(?(?:weight|权重) ([\d.]+)[,，] ?(\d+)", placed.why
+        for path, weight, lately, support in re.findall(
+            r"([^;；]+)[ （]\(?(?:weight|权重) ([\d.]+)(, mostly lately|，多为近期|)[,，] ?(\d+)", placed.why
         ):
             (interest,) = (
                 found
@@ -131,6 +131,7 @@ def test_every_line_of_the_sample_people_is_backed_by_the_ranking(person: str) -
                 if " › ".join(profile.hierarchy.path(found.id)) == path.strip()
             )
             assert weight == f"{interest.weight:.2f}"
+            assert bool(lately) == (interest.horizon == "short-term")
             assert int(support) == interest.support
             assert interest.id in {part.id for part in placed.evidence.interests}
         for value in re.findall(r"[（(]\+([\d.]+)", placed.why):
@@ -140,6 +141,9 @@ def test_every_line_of_the_sample_people_is_backed_by_the_ranking(person: str) -
         assert placed.score == pytest.approx(sum(part.contribution for part in placed.signals.values()))
         for name, evidence in (("interests", placed.evidence.interests), ("bm25", placed.evidence.events)):
             assert sum(part.amount for part in evidence) <= placed.signals[name].value + 1e-4
+        assert ("weight" in placed.why or "权重" in placed.why) == bool(
+            re.search(r"(?:weight|权重) [\d.]+(?:, mostly lately|，多为近期|)[,，] ?\d", placed.why)
+        )
     assert min(named.values()) > 0, "each signal speaks for something"
 
 
@@ -150,3 +154,19 @@ def test_a_chinese_profile_is_told_in_chinese() -> None:
     assert "手机" in first.why
     assert "权重" in first.why
     assert re.search("[a-z]{5,}", first.why) is None
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_no_signal_of_a_profile_alone_is_said_to_be_the_models(language: str) -> None:
+    """Of what ranks by a profile alone, only the likelihood is the model's."""
+    names = {"en": "the names of interests", "zh": "与兴趣名称用词相近"}
+    details = {"en": "details with single items", "zh": "共同的细节"}
+    with Recommender(scoring_model(), sample("items"), language=language) as recommender:
+        ranking = recommender.recommend(recommender.profile(events_of("tom")), basis="profile")
+    assert any(names[language] in placed.why for placed in ranking)
+    assert any(details[language] in placed.why for placed in ranking)
+    for placed in ranking:
+        assert "interest_words" not in placed.why
+        assert "hints" not in placed.why
+        assert "the model" not in placed.why, "an indifferent model raises nothing"
+        assert "模型" not in placed.why

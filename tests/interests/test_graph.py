@@ -1,4 +1,4 @@
-"""The hierarchy as a networkx graph: there and back without loss, and edits that make no sense."""
+"""The profile as a networkx graph; the hierarchy there and back without loss; edits that make no sense."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from typing import Any
 import networkx as nx
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 
 from llmrec.errors import InputError
-from llmrec.interests.graph import InterestGraph, from_graph, to_graph
-from llmrec.interests.hierarchy import MAX_LEVEL, Evidence, Interest, InterestHierarchy
-from tests.builders import interest
+from llmrec.interests.anticipation import PredictedInterest
+from llmrec.interests.graph import InterestGraph, from_graph, profile_graph, to_graph
+from llmrec.interests.hierarchy import Ending, InterestHierarchy
+from tests.builders import NOON, interest
+from tests.interests.made_profiles import film_lover, forests
 
 HIERARCHY = InterestHierarchy(
     interests=(
@@ -26,34 +27,6 @@ HIERARCHY = InterestHierarchy(
 )
 HORROR = ("interest", "films/horror")
 
-unit = st.floats(0, 1, allow_nan=False)
-
-
-@st.composite
-def forests(draw: st.DrawFn) -> InterestHierarchy:
-    """Any hierarchy: any texts as ids, parents and evidence at random."""
-    ids = draw(st.lists(st.text(min_size=1, max_size=6), unique=True, max_size=12))
-    events = draw(st.lists(st.text(min_size=1, max_size=6), unique=True, min_size=1, max_size=8))
-    interests: list[Interest] = []
-    for interest_id in ids:
-        possible = [None, *(above for above in interests if above.level < MAX_LEVEL)]
-        parent = draw(st.sampled_from(possible))
-        above = [evidence.event_id for evidence in parent.evidence] if parent else events
-        supporting = draw(st.lists(st.sampled_from(above), unique=True, min_size=1))
-        interests.append(
-            Interest(
-                id=interest_id,
-                label=draw(st.text(min_size=1, max_size=8)),
-                parent_id=parent.id if parent else None,
-                level=parent.level + 1 if parent else 1,
-                weight=draw(unit),
-                confidence=draw(unit),
-                polarity=draw(st.sampled_from(["positive", "negative"])),
-                evidence=tuple(Evidence(event_id=event, share=draw(unit)) for event in supporting),
-            )
-        )
-    return InterestHierarchy(interests=tuple(interests))
-
 
 @given(forests())
 def test_any_hierarchy_comes_back_equal(hierarchy: InterestHierarchy) -> None:
@@ -61,9 +34,107 @@ def test_any_hierarchy_comes_back_equal(hierarchy: InterestHierarchy) -> None:
 
 
 @given(forests())
+def test_any_hierarchy_comes_back_equal_from_the_graph_of_a_profile(hierarchy: InterestHierarchy) -> None:
+    guess = PredictedInterest(
+        id="a guess of this test", path=("Guess",), score=1.0, inferred_from=("a guess of this test",)
+    )
+    profile = film_lover().model_copy(update={"hierarchy": hierarchy, "predicted": (guess,)})
+    graph = profile_graph(profile)
+    assert ("interest", guess.id) in graph
+    assert from_graph(graph) == hierarchy
+
+
+@given(forests())
 def test_any_hierarchy_comes_back_equal_through_json(hierarchy: InterestHierarchy) -> None:
-    text = json.dumps(nx.node_link_data(to_graph(hierarchy), edges="edges"))
-    assert from_graph(nx.node_link_graph(json.loads(text), edges="edges")) == hierarchy
+    graph = to_graph(hierarchy)
+    nodes, edges = json.loads(json.dumps([list(graph.nodes(data=True)), list(graph.edges(data=True))]))
+    read: InterestGraph = nx.DiGraph()
+    read.add_nodes_from((tuple(node), data) for node, data in nodes)
+    read.add_edges_from((tuple(source), tuple(target), data) for source, target, data in edges)
+    assert from_graph(read) == hierarchy
+
+
+def test_the_graph_of_a_profile_holds_the_person_the_events_and_their_items() -> None:
+    profile = film_lover()
+    graph = profile.graph
+    person = ("person", "ana")
+    assert set(graph.successors(person)) == {("interest", "films"), ("interest", "books")}
+    assert all(graph.edges[person, top]["kind"] == "has" for top in graph.successors(person))
+    assert graph.nodes[person]["events"] == 5
+    by_kind = {
+        kind: [n for n, d in graph.nodes(data=True) if d["kind"] == kind] for kind in ("event", "item")
+    }
+    assert {name for _, name in by_kind["item"]} == {"alien", "ring", "solaris", "unknown"}
+    assert {name for _, name in by_kind["event"]} == {entry.event.id for entry in profile.entries}
+    rated, _, said, _, viewed = [("event", entry.event.id) for entry in profile.entries]
+    assert graph.edges[rated, ("item", "alien")] == {"kind": "about"}
+    assert list(graph.successors(said)) == []
+    assert list(graph.predecessors(viewed)) == []
+    assert graph.nodes[rated]["action"] == "rate"
+    assert graph.nodes[rated]["value"] == 5.0
+    assert graph.nodes[rated]["timestamp"] == NOON
+    assert graph.nodes[rated]["weight"] == profile.entries[0].weight
+    assert graph.nodes[said]["label"] == graph.nodes[said]["text"] == "quiet science fiction"
+    assert "value" not in graph.nodes[said]
+    assert graph.nodes["item", "alien"]["categories"] == "Horror, Space"
+    assert graph.nodes["item", "unknown"] == {"kind": "item", "label": "unknown"}
+    supported = graph.edges[("interest", "films/horror"), rated]
+    assert supported == {"kind": "supported_by", "share": 0.9, "order": 0}
+
+
+def test_every_number_of_an_interest_is_an_attribute() -> None:
+    profile = film_lover()
+    graph = profile.graph
+    for found in profile.interests:
+        node = graph.nodes["interest", found.id]
+        fields = found.model_dump(exclude={"id", "parent_id", "broader", "ended", "evidence"})
+        assert {name: node[name] for name in fields} == fields
+        assert (node["support"], node["predicted"]) == (found.support, False)
+
+
+def test_further_broader_interests_are_edges_apart_from_the_tree() -> None:
+    graph = film_lover().graph
+    scifi = ("interest", "films/scifi")
+    assert graph.edges[scifi, ("interest", "films")] == {"kind": "broader", "tree": True}
+    assert graph.edges[scifi, ("interest", "books")] == {"kind": "broader", "tree": False, "order": 0}
+    tree = [(a, b) for a, b, edge in graph.edges(data=True) if edge.get("tree")]
+    assert nx.is_forest(nx.Graph(tree))
+
+
+def test_an_ending_is_told_by_attributes_and_comes_back() -> None:
+    ended = Ending(event_id="e2", timestamp=1.7e9, weight=0.25)
+    hierarchy = InterestHierarchy(interests=(interest("films", ended=ended, polarity="negative"),))
+    graph = to_graph(hierarchy)
+    node = graph.nodes["interest", "films"]
+    assert (node["ended"], node["ended_by"], node["ended_at"], node["ended_weight"]) == (
+        True,
+        "e2",
+        1.7e9,
+        0.25,
+    )
+    assert from_graph(graph) == hierarchy
+
+
+def test_a_prediction_points_to_what_it_was_inferred_from_and_has_no_evidence() -> None:
+    profile = film_lover()
+    graph = profile.graph
+    guess = ("interest", "films/space-opera")
+    assert graph.nodes[guess]["predicted"] is True
+    assert graph.nodes[guess]["label"] == "Space opera"
+    assert (graph.nodes[guess]["score"], graph.nodes[guess]["score_model"]) == (0.4, 0.1)
+    assert [(target, edge["kind"]) for _, target, edge in graph.out_edges(guess, data=True)] == [
+        (("interest", "films/scifi"), "predicted_from")
+    ]
+    assert graph.in_degree(guess) == 0
+    assert "films/space-opera" not in from_graph(graph)
+
+
+def test_what_was_shown_since_is_no_prediction() -> None:
+    profile = film_lover()
+    shown = profile.predicted[0].model_copy(update={"id": "films/horror"})
+    graph = profile.model_copy(update={"predicted": (shown,)}).graph
+    assert graph.nodes["interest", "films/horror"]["predicted"] is False
+    assert from_graph(graph) == profile.hierarchy
 
 
 def test_edges_run_to_the_broader_interest_and_to_the_events() -> None:
@@ -96,6 +167,19 @@ def _remove_the_parent(graph: InterestGraph) -> None:
 
 def _two_parents(graph: InterestGraph) -> None:
     graph.add_edge(HORROR, ("interest", "books"), kind="broader")
+
+
+def _a_circle_of_further_links(graph: InterestGraph) -> None:
+    graph.add_edge(("interest", "films"), ("interest", "books"), kind="broader", tree=False, order=0)
+    graph.add_edge(("interest", "books"), HORROR, kind="broader", tree=False, order=0)
+
+
+def _a_further_link_without_an_order(graph: InterestGraph) -> None:
+    graph.add_edge(HORROR, ("interest", "books"), kind="broader", tree=False)
+
+
+def _an_ending_without_an_event(graph: InterestGraph) -> None:
+    graph.nodes[HORROR]["ended"] = True
 
 
 def _a_cycle(graph: InterestGraph) -> None:
@@ -160,6 +244,9 @@ def _a_node_named_by_a_number(graph: InterestGraph) -> None:
         _remove_the_parent,
         _two_parents,
         _a_cycle,
+        _a_circle_of_further_links,
+        _a_further_link_without_an_order,
+        _an_ending_without_an_event,
         _its_own_parent,
         _an_event_for_a_parent,
         _no_evidence,

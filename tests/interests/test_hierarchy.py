@@ -112,3 +112,27 @@ def test_a_walk_keeps_children_with_their_parents_whatever_the_order_of_the_list
 
 def test_json_gives_it_back() -> None:
     assert InterestHierarchy.model_validate_json(FOREST.model_dump_json()) == FOREST
+
+
+@pytest.mark.parametrize(
+    ("broader_of_a", "broader_of_b"),
+    [
+        (("top",), ()),
+        (("b", "b"), ()),
+        (("a",), ()),
+        (("b",), ("a",)),
+        (("nothing",), ()),
+    ],
+)
+def test_further_broader_interests_that_cannot_be(
+    broader_of_a: tuple[str, ...], broader_of_b: tuple[str, ...]
+) -> None:
+    a = interest("a", parent_id="top", level=2, broader=broader_of_a)
+    with pytest.raises(ValidationError, match="broader"):
+        InterestHierarchy(interests=(interest("top"), a, interest("b", broader=broader_of_b)))
+
+
+def test_a_further_broader_interest() -> None:
+    a = interest("a", parent_id="top", level=2, broader=("b",))
+    hierarchy = InterestHierarchy(interests=(interest("top"), a, interest("b")))
+    assert hierarchy["a"].broader == ("b",)

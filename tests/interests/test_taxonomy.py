@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmrec.errors import InputError
-from llmrec.interests.taxonomy import Vocabulary, VocabularyNode
+from llmrec.interests.taxonomy import Vocabulary, VocabularyNode, slug
 from llmrec.recommender import Recommender
 from tests.builders import labels_of, scoring_model
 
@@ -226,3 +227,43 @@ def test_ones_own_vocabulary_takes_the_place_of_the_shipped_one(tmp_path: Path) 
 def test_a_faulty_vocabulary_stops_a_recommender(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="line 1"):
         Recommender(scoring_model(), vocabulary=write_lines(tmp_path / "own.jsonl", "?"))
+
+
+def test_slugs_keep_apart_what_differs_in_a_mark_or_is_a_sign() -> None:
+    for different in (
+        ("दाल", "दिल", "दल"),
+        ("น้ำ", "นำ"),
+        ("🎸", "🎹", "→", "other", "---"),
+        ("C", "C++", "C#"),
+        ("Résumé", "Resume"),
+    ):
+        assert len({slug(name) for name in different}) == len(different)
+    for same in (
+        ("Café", "Cafe\u0301", " CAFÉ! "),
+        ("❤", "❤\ufe0f"),
+        ("\u1100\u1161", "가"),
+        ("Rock & Roll", "rock_roll"),
+        ("", " ", "other"),
+    ):
+        assert len({slug(name) for name in same}) == 1, same
+    assert slug("दाल मखनी") == "दाल-मखनी"
+    assert slug("\u0301rock") == "rock", "a mark on nothing"
+    assert slug("क्\u200dष") == "क्ष"
+    assert slug("🎸").startswith("sign-")
+
+
+def test_slugs_of_the_shipped_names_are_their_letters_and_digits() -> None:
+    """What profiles were made with stays: marks change no id that holds none."""
+    for node in SHIPPED:
+        for name in (node.en, node.zh, *node.aliases):
+            spelt = name.casefold().replace("+", "plus").replace("#", "sharp")
+            assert slug(name) == (re.sub(r"[\W_]+", "-", spelt).strip("-") or "other")
+
+
+@given(st.text())
+def test_a_slug_is_an_id_and_its_own_slug(text: str) -> None:
+    found = slug(text)
+    assert found
+    assert not set(found) & set(" /_\n")
+    assert found == found.strip("-")
+    assert slug(found) == found

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmrec.errors import AnswerError, CallCancelledError, ModelError, StoreError
-from llmrec.llm.base import Completion, Message, Score, Usage
+from llmrec.llm.base import Completion, Message, Score, Usage, forget_prefixes
 from llmrec.llm.cache import CachedModel, ModelCallCache, naming_prompt
 from llmrec.llm.cancellation import Cancellation
 from llmrec.llm.scripted import ScriptedModel
@@ -420,6 +420,20 @@ def test_a_closed_model_does_not_answer_from_the_cache(cache: ModelCallCache) ->
     with pytest.raises(ModelError, match="was closed"):
         model.generate(QUESTION)
     assert len(cache) == 1
+
+
+class ReadingModel(ScriptedModel):
+    """Says that it has read three texts."""
+
+    def forget_prefixes(self) -> int:
+        return 3
+
+
+def test_what_a_wrapped_model_has_read_can_be_forgotten(cache: ModelCallCache) -> None:
+    assert forget_prefixes(ScriptedModel()) == 0
+    assert forget_prefixes(CachedModel(ScriptedModel(), cache)) == 0
+    assert forget_prefixes(ReadingModel()) == 3
+    assert forget_prefixes(CachedModel(CachedModel(ReadingModel(), cache), cache)) == 3
 
 
 def sqlite3_rows(path: Path, statement: str) -> list[tuple[object, ...]]:

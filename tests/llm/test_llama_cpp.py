@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import math
 import random
@@ -16,7 +17,8 @@ import numpy as np
 import pytest
 
 from llmrec.errors import CallCancelledError, ContextLengthError, ModelError
-from llmrec.llm.base import LanguageModel, Message, Score, score_prefixes
+from llmrec.llm.base import LanguageModel, Message, Score, forget_prefixes, score_prefixes
+from llmrec.llm.cache import CachedModel, ModelCallCache
 from llmrec.llm.cancellation import Cancellation
 from tests.llm.contract import LanguageModelContract
 from tests.llm.tiny_gguf import TRAINED_CONTEXT, write_tiny_gguf
@@ -447,6 +449,104 @@ class TestReuse:
             later = open_tiny(prefix_folder=tmp_path)
             assert logprobs(later.score(self.PEOPLE[0], [" ship"])) == pytest.approx(expected, **CLOSE)
             later.close()
+
+
+class TestForgetPrefixes:
+    PEOPLE = TestReuse.PEOPLE
+
+    def test_all_is_read_again_and_the_scores_stay(self, open_tiny: Callable[..., LlamaCppModel]) -> None:
+        model = open_tiny()
+        expected = [logprobs(model.score(person, [" ship"])) for person in self.PEOPLE]
+        cost = model.usage.prompt_tokens
+        assert model.forget_prefixes() == len(self.PEOPLE)
+        assert model.forget_prefixes() == 0
+        before = model.usage
+        for person, scores in zip(self.PEOPLE, expected, strict=True):
+            assert logprobs(model.score(person, [" ship"])) == pytest.approx(scores, **CLOSE)
+        assert (model.usage - before).prompt_tokens == cost
+
+    def test_files_go_and_closing_writes_none(
+        self, open_tiny: Callable[..., LlamaCppModel], tmp_path: Path
+    ) -> None:
+        (tmp_path / "of-another-model.prefix").write_bytes(b"x")
+        model = open_tiny(prefix_folder=tmp_path, prefix_megabytes=0)
+        for person in self.PEOPLE:
+            model.score(person, [" ship"])
+        files = len(list(tmp_path.glob("*.prefix")))
+        assert files > 1
+        assert model.forget_prefixes() == files + 1
+        model.close()
+        assert list(tmp_path.glob("*.prefix")) == []
+
+    def test_through_the_cache_of_answers(self, open_tiny: Callable[..., LlamaCppModel]) -> None:
+        model = open_tiny()
+        model.score(self.PEOPLE[0], [" ship"])
+        with contextlib.closing(ModelCallCache()) as cache:
+            assert forget_prefixes(CachedModel(CachedModel(model, cache), cache)) == 1
+        assert forget_prefixes(model) == 0
+
+    @pytest.mark.parametrize("ends", ["closes", "reads on"])
+    def test_another_process_does_not_write_it_again(
+        self, open_tiny: Callable[..., LlamaCppModel], tmp_path: Path, ends: str
+    ) -> None:
+        other = open_tiny(prefix_folder=tmp_path)
+        expected = [logprobs(other.score(person, [" ship"])) for person in self.PEOPLE]
+        open_tiny(prefix_folder=tmp_path).forget_prefixes()
+        if ends == "reads on":
+            before = other.usage
+            assert logprobs(other.score(self.PEOPLE[1], [" ship"])) == pytest.approx(expected[1], **CLOSE)
+            assert (other.usage - before).prompt_tokens > len(TRUNK) / 4
+            assert other.forget_prefixes() == 1
+        other.close()
+        assert list(tmp_path.glob("*.prefix")) == []
+
+    def test_in_the_middle_of_an_answer_the_answer_stays_the_same(
+        self, open_tiny: Callable[..., LlamaCppModel]
+    ) -> None:
+        model = open_tiny()
+        plain = model.generate(question(), max_tokens=30)
+        forgotten: list[int] = []
+        answer = model.generate(
+            question(), max_tokens=30, on_text=lambda _: forgotten.append(model.forget_prefixes())
+        )
+        assert answer.text == plain.text
+        assert sum(forgotten) > 0
+
+    def test_it_waits_for_the_call_of_another_thread(self, open_tiny: Callable[..., LlamaCppModel]) -> None:
+        model = open_tiny()
+        begun, go_on = threading.Event(), threading.Event()
+        done: list[str] = []
+
+        def on_text(_: str) -> None:
+            begun.set()
+            go_on.wait(10)
+
+        def answer() -> None:
+            model.generate(question(), max_tokens=30, on_text=on_text)
+            done.append("answer")
+
+        answering = threading.Thread(target=answer)
+        answering.start()
+        assert begun.wait(10)
+        forgetting = threading.Thread(target=lambda: done.append(f"forgot {model.forget_prefixes()}"))
+        forgetting.start()
+        forgetting.join(0.1)
+        assert forgetting.is_alive()
+        go_on.set()
+        for thread in (answering, forgetting):
+            thread.join(20)
+        assert done == ["answer", "forgot 1"] or done == ["forgot 1", "answer"]
+        assert forget_prefixes(model) == 0
+
+    def test_a_closed_model_still_forgets_its_files(
+        self, open_tiny: Callable[..., LlamaCppModel], tmp_path: Path
+    ) -> None:
+        model = open_tiny(prefix_folder=tmp_path)
+        model.score(self.PEOPLE[0], [" ship"])
+        model.close()
+        assert len(list(tmp_path.glob("*.prefix"))) == 1
+        assert model.forget_prefixes() == 1
+        assert list(tmp_path.glob("*.prefix")) == []
 
 
 class TestThreads:

@@ -386,6 +386,75 @@ class TestFolder:
         assert {"notes.txt", "priors.sqlite3", ".hidden"} < {file.name for file in files_in(tmp_path)}
 
 
+class TestForgetting:
+    def test_memory_and_files_of_every_model_go(self, tmp_path: Path) -> None:
+        on_disk(tmp_path, "theirs").keep(state_of(LONG))
+        states = on_disk(tmp_path, most_bytes=AMPLE)
+        states.keep(state_of((*LONG, 1)))
+        states.keep(state_of((*LONG, 2)))
+        assert states.forget() == 2 + 3
+        assert states.find((*LONG, 1), whole=False) is None
+        assert on_disk(tmp_path, "theirs").find(LONG, whole=True) is None
+        assert states.forget() == 0
+        assert not states.were_forgotten()
+
+    def test_without_a_folder_memory_goes(self) -> None:
+        states = in_memory()
+        states.keep(state_of((1, 2)))
+        assert states.forget() == 1
+        assert states.find((1, 2), whole=True) is None
+        assert not states.were_forgotten()
+
+    def test_what_is_read_afterwards_is_kept(self, tmp_path: Path) -> None:
+        states = on_disk(tmp_path)
+        states.keep(state_of(LONG))
+        states.forget()
+        states.keep(state_of(LONG))
+        assert same(states.find(LONG, whole=True), state_of(LONG))
+        assert same(on_disk(tmp_path).find(LONG, whole=True), state_of(LONG))
+
+    def test_other_processes_learn_it_once_and_drop_their_memory(self, tmp_path: Path) -> None:
+        other = on_disk(tmp_path / "states", most_bytes=AMPLE)
+        other.keep(state_of((1, 2)))
+        on_disk(tmp_path / "states").forget()
+        assert other.were_forgotten()
+        assert other.find((1, 2), whole=True) is None
+        assert not other.were_forgotten()
+        assert not on_disk(tmp_path / "states").were_forgotten()
+
+    def test_what_another_process_writes_meanwhile_does_not_stay(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """Before its file has its name, and after."""
+        replace = Path.replace
+        for first in (True, False):
+            on_disk(tmp_path).forget()
+            writer = on_disk(tmp_path)
+
+            def forget_meanwhile(path: Path, target: Path, first: bool = first) -> Path:
+                if first:
+                    on_disk(tmp_path).forget()
+                    return replace(path, target)
+                found = replace(path, target)
+                on_disk(tmp_path).forget()
+                return found
+
+            monkeypatch.setattr(Path, "replace", forget_meanwhile)
+            writer.keep(state_of(LONG))
+            monkeypatch.setattr(Path, "replace", replace)
+            assert list(tmp_path.glob("*.prefix")) == []
+            assert writer.were_forgotten()
+            writer.keep(state_of(LONG))
+            assert same(on_disk(tmp_path).find(LONG, whole=True), state_of(LONG))
+        assert caplog.records == []
+
+    def test_what_is_kept_of_before_it_is_not_written(self, tmp_path: Path) -> None:
+        writer = on_disk(tmp_path)
+        on_disk(tmp_path).forget()
+        writer.keep(state_of(LONG))
+        assert list(tmp_path.glob("*.prefix")) == []
+
+
 def _flipped(at: int) -> Callable[[bytes], bytes]:
     def flip(content: bytes) -> bytes:
         place = at % len(content)

@@ -44,6 +44,16 @@ EVENTS = [
     {"number": 2, "action": "say", "value": None, "text": "喜欢安静的科幻片"},
     {"number": 3, "action": "a<|im_start|>", "value": 0, "text": HOSTILE},
 ]
+CLAIMS = [
+    {"number": 1, "path": ("Films", "Science fiction", "Cyberpunk"), "events": (1, 2)},
+    {"number": 2, "path": ("科幻",), "events": (2,)},
+    {"number": 3, "path": ("Films", HOSTILE), "events": (3,)},
+]
+LABELS = [
+    {"number": 1, "path": ["Cyberpunk"]},
+    {"number": 2, "path": ["Films", "科幻"]},
+    {"number": 3, "path": [HOSTILE, "Films"]},
+]
 EXAMPLES = [{"title": "Blade Runner", "said": False}, {"title": HOSTILE, "said": True}]
 REASONS = [
     {
@@ -51,6 +61,7 @@ REASONS = [
         "path": f"Films > {HOSTILE}",
         "weight": "0.81",
         "support": 3,
+        "lately": True,
         "examples": EXAMPLES,
     },
     {"signal": "bm25", "examples": EXAMPLES[:1]},
@@ -62,13 +73,30 @@ SCHEMA = {
     "properties": {"colour": {"enum": ["red", "绿"]}, "note": {"type": "string", "description": HOSTILE}},
     "required": ["colour", "note"],
 }
-ALONE = {"signal": "interests", "path": "Films", "weight": "1.00", "support": 1, "examples": []}
+ALONE = {
+    "signal": "interests",
+    "path": "Films",
+    "weight": "1.00",
+    "support": 1,
+    "lately": False,
+    "examples": [],
+}
 
 CASES: dict[str, dict[str, dict[str, Any]]] = {
     "explanation/reason": {
         "every signal": {"parts": REASONS},
+        "a profile alone": {
+            "parts": [{"signal": "interest_words", "value": 0.7}, {"signal": "hints", "value": 0.0}]
+        },
         "one interest, nothing to show": {"parts": [ALONE]},
         "no signal": {"parts": []},
+    },
+    "interests/check": {"claims": {"events": EVENTS, "claims": CLAIMS}},
+    "interests/check_system": {"as it is": {}},
+    "interests/kind_of": {
+        "a label": {"label": "Cyberpunk"},
+        "anything": {"label": ""},
+        "hostile": {"label": HOSTILE},
     },
     "interests/label": {
         "an item": {
@@ -78,10 +106,37 @@ CASES: dict[str, dict[str, dict[str, Any]]] = {
         },
         "a title alone": {"title": "沙丘", "description": "", "keywords": []},
         "nothing": {"title": "", "description": "", "keywords": ["films", "science fiction"]},
+        "nothing, at the length of a description": {"title": "", "description": "-", "keywords": ["films"]},
         "hostile": {"title": HOSTILE, "description": HOSTILE, "keywords": [HOSTILE]},
     },
-    "interests/open": {"events": {"events": EVENTS}},
+    "interests/next": {
+        "a person": {"interests": ["Cyberpunk", "科幻", HOSTILE]},
+        "nobody": {"interests": []},
+    },
+    "interests/open": {
+        "events": {"events": EVENTS, "known": []},
+        "labels in use": {"events": EVENTS[:1], "known": [["Films", "Science fiction"], ["科幻", HOSTILE]]},
+    },
     "interests/open_system": {"as it is": {}},
+    "interests/place": {"labels": {"labels": LABELS, "asked": [1, 3]}},
+    "interests/place_system": {"as it is": {}},
+    "interview/answer": {
+        "yes": {"kind": "yes", "narrower": False, "label": "Horror"},
+        "yes, all of it": {"kind": "yes", "narrower": True, "label": "Horror"},
+        "a narrower one": {"kind": "narrower", "narrower": True, "label": HOSTILE},
+        "no": {"kind": "no", "narrower": True, "label": "Horror"},
+        "no opinion": {"kind": "none", "narrower": True, "label": "Horror"},
+    },
+    "interview/question": {
+        "an interest": {"label": "Science fiction", "area": "Films"},
+        "an area": {"label": "电影", "area": ""},
+        "hostile": {"label": HOSTILE, "area": HOSTILE},
+    },
+    "interview/statement": {
+        "liked": {"label": "Science fiction", "area": "Films", "negative": False},
+        "disliked": {"label": "恐怖", "area": "", "negative": True},
+        "hostile": {"label": HOSTILE, "area": HOSTILE, "negative": True},
+    },
     "ranking/history": {
         "a person": PERSON,
         "items alone": {**NOBODY, "items": [BLADE_RUNNER]},

@@ -9,11 +9,14 @@ import pytest
 from llmrec.behavior.events import Catalog, Item
 from llmrec.candidates.bm25 import Bm25Index
 from llmrec.interests.hierarchy import InterestHierarchy
-from llmrec.interests.taxonomy import Vocabulary
+from llmrec.interests.own_words import OwnWords
+from llmrec.interests.taxonomy import Vocabulary, VocabularyNode
 from llmrec.ranking.context import person_context
-from llmrec.ranking.lexical import InterestMatcher, choose_candidates, match_events
+from llmrec.ranking.lexical import InterestMatcher, choose_candidates
+from llmrec.ranking.words import match_events
 from llmrec.recommender import Recommender
 from tests.builders import DAY, NOON, interest, scoring_model
+from tests.interests.extraction_tools import ToldEmbedder
 
 ITEMS: list[dict[str, Any]] = [
     {"id": "alien", "title": "Alien", "categories": ["Horror"], "domain": "films"},
@@ -40,28 +43,6 @@ def told(*what: tuple[str, str]) -> list[dict[str, Any]]:
 def profile_of(*what: tuple[str, str]) -> Any:
     with Recommender(scoring_model(), ITEMS) as recommender:
         return recommender.profile(told(*what))
-
-
-def test_liked_events_match_by_their_words_in_proportion_to_their_weights() -> None:
-    profile = profile_of(("search", "a hotel"), ("purchase", "plenty"), ("dislike", "alien"))
-    index = Bm25Index([Item.model_validate(item) for item in ITEMS])
-    matches = match_events(profile, index)
-    assert set(matches.event_ids) == {"e1", "e2"}, "what is disliked calls for nothing"
-    weights = {entry.event.id: entry.weight for entry in profile.entries}
-    expected = index.scores("a hotel") * (weights["e1"] / (weights["e1"] + weights["e2"]))
-    row = matches.event_ids.index("e1")
-    assert matches.scores[row] == pytest.approx(expected, rel=1e-5)
-    assert matches.totals == pytest.approx(matches.scores.sum(axis=0))
-    (part,) = matches.contributions(2)
-    assert part.id == "e1"
-    assert part.amount == pytest.approx(float(expected[2]), rel=1e-5)
-    assert matches.contributions(0) == ()
-    assert matches.only([2]).totals == pytest.approx([float(matches.totals[2])])
-
-
-def test_nothing_liked_matches_nothing() -> None:
-    matches = match_events(profile_of(("dislike", "alien")), Bm25Index([Item(id="1", title="Alien")]))
-    assert matches.totals.tolist() == [0.0]
 
 
 def test_an_item_belongs_to_interests_by_its_own_names() -> None:
@@ -107,6 +88,94 @@ def test_interests_of_the_models_own_match_by_their_words() -> None:
     assert matcher.contributions(hierarchy, shining) == (), "what is below needs what is above"
 
 
+NEAR: dict[str, list[float]] = {"horror": [1.0, 0.0], "ghosts": [1.0, 0.0], "comedy": [0.0, 1.0]}
+
+
+def test_similarity_finds_an_interest_that_no_word_names() -> None:
+    vocabulary = Vocabulary(
+        VocabularyNode.model_validate(node)
+        for node in ({"id": "horror", "en": "Horror"}, {"id": "comedy", "en": "Comedy"})
+    )
+    hierarchy = InterestHierarchy(interests=(interest("horror"), interest("comedy")))
+    ghosts = Item(id="1", title="Ghosts")
+    assert InterestMatcher(vocabulary).contributions(hierarchy, ghosts) == ()
+    matcher = InterestMatcher(vocabulary, ToldEmbedder(NEAR))
+    assert [part.id for part in matcher.contributions(hierarchy, ghosts)] == ["horror"]
+    assert matcher.similarity is not None
+
+
+def test_items_read_together_match_as_those_read_alone() -> None:
+    hierarchy = InterestHierarchy(interests=(interest("films"), interest("films/horror")))
+    items = [Item(id=str(at), title=f"Ghosts {at}", domain="films") for at in range(1200)]
+    together, alone = (InterestMatcher(Vocabulary.load(), ToldEmbedder(NEAR)) for _ in range(2))
+    told: list[tuple[int, int]] = []
+    together.prepare(items, lambda done, total: told.append((done, total)))
+    assert told == [(512, 1200), (1024, 1200), (1200, 1200)]
+    for item in items[::300]:
+        assert together.contributions(hierarchy, item) == alone.contributions(hierarchy, item) != ()
+    told.clear()
+    together.prepare(items, lambda done, total: told.append((done, total)))
+    assert told == [], "they are known"
+
+
+def test_an_item_with_a_persons_phrase_belongs_to_that_interest_and_what_is_above() -> None:
+    catalog = Catalog(
+        {"id": str(at), "title": f"Zorbo Quest {name}"} for at, name in enumerate(["One", "Two", "X"])
+    )
+    more = [Item(id=f"o{at}", title=f"Other {at}") for at in range(3)]
+    own_words = OwnWords(Catalog([*catalog.values(), *more]))
+    hierarchy = InterestHierarchy(
+        interests=(interest("games"), interest("games/zorbo-quest", label="Renamed by hand"))
+    )
+    matcher = InterestMatcher(Vocabulary.load(), own_words=own_words)
+    found = {part.id for part in matcher.contributions(hierarchy, Item(id="n", title="Zorbo Quest Five"))}
+    assert found == {"games", "games/zorbo-quest"}
+    assert matcher.contributions(hierarchy, Item(id="n", title="Quest of Zorbo")) == ()
+
+
+def test_hints_count_for_the_items_that_share_them() -> None:
+    items = [
+        {
+            "id": f"v{at}",
+            "title": f"Film {name} ({year})",
+            "domain": "films",
+            "attributes": {"director": director},
+        }
+        for at, (name, year, director) in enumerate(
+            [
+                ("Uno", 1962, "Varda"),
+                ("Dos", 1985, "Varda"),
+                ("Tres", 1999, "Wong"),
+                ("Quatro", 1968, "Lynch"),
+            ]
+        )
+    ]
+    items += [{"id": f"z{at}", "title": f"Zorbo Quest {name}"} for at, name in enumerate(["One", "Two"])]
+    items += [{"id": f"o{at}", "title": f"Other {at}"} for at in range(9)]
+    with Recommender(scoring_model(), items) as recommender:
+        profile = recommender.profile(
+            [
+                {"user_id": "a", "action": "like", "item_id": "v0", "timestamp": NOON},
+                {"user_id": "a", "action": "like", "item_id": "z0", "timestamp": NOON + DAY},
+                {"user_id": "a", "action": "dislike", "item_id": "v2", "timestamp": NOON + 2 * DAY},
+            ]
+        )
+    hints = {hint.id: hint.balance for hint in profile.hints}
+    assert hints["films/director/wong"] < 0 < hints["films/director/varda"]
+    assert hints["films/1960s"] > 0
+    catalog = Catalog(items)
+    matcher = InterestMatcher(Vocabulary.load(), own_words=OwnWords(catalog))
+    amounts = {item.id: matcher.hint_amount(profile.hints, item) for item in catalog.values()}
+    assert amounts["v1"] == pytest.approx(hints["films/director/varda"]), "another decade, the same director"
+    assert amounts["v3"] == pytest.approx(0.5 * hints["films/1960s"]), "half as sure, another director"
+    assert amounts["z1"] == pytest.approx(hints["zorbo-quest"])
+    assert amounts["o1"] == 0.0
+    assert amounts["v2"] < 0
+    assert matcher.hint_amount((), catalog["v1"]) == 0.0
+    without_own_words = InterestMatcher(Vocabulary.load())
+    assert without_own_words.hint_amount(profile.hints, catalog["z1"]) == 0.0
+
+
 def test_candidates_are_taken_by_words_and_by_interests_in_turns() -> None:
     profile = profile_of(("search", "a grand hotel"))
     catalog = Catalog(ITEMS)
@@ -145,17 +214,3 @@ def test_the_prompt_shows_the_last_liked_things_and_the_heaviest_narrow_interest
     assert person.interests[0] == "Horror"
     assert "Comedy" not in person.interests
     assert "Films" not in person.interests
-
-
-def test_what_a_sentence_turns_away_calls_for_nothing() -> None:
-    profile = profile_of(("say", "I like a grand stay, but no shining"), ("search", "no alien"))
-    index = Bm25Index([Item.model_validate(item) for item in ITEMS])
-    totals = dict(zip((item["id"] for item in ITEMS), match_events(profile, index).totals, strict=True))
-    assert totals["hotel"] > 0
-    assert totals["shining"] == 0
-    assert totals["alien"] > 0, "a search asks for what it names"
-    words = ("I like a grand stay, but no shining", "no alien")
-    assert person_context(profile, whole_sentences=True).words == words
-    assert person_context(profile, whole_sentences=False).words == ("I like a grand stay", "no alien")
-    nothing = profile_of(("say", "no shining"))
-    assert person_context(nothing, whole_sentences=False).words == ()

@@ -7,17 +7,19 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from llmrec.behavior.events import Event
-from llmrec.errors import StoreError
+from llmrec.errors import InputError, StoreError
 from llmrec.interests.profile import InterestProfile
 from llmrec.recommender import Recommender
 from llmrec.store import SCHEMA_VERSION, PersonSummary, Store
 from tests.builders import SHOP, scoring_model, shopper, writing_model
+from tests.profiles import profile_of
 
 EVENTS = [Event.model_validate(event) for event in shopper("ana")]
 
@@ -61,6 +63,85 @@ def test_profiles_have_versions_and_equal_ones_are_one(tmp_path: Path, profile: 
     assert again.profile("ana", 4) is None
     assert again.profile("ana").tree() == profile.tree()  # type: ignore[union-attr]
     again.close()
+
+
+class TestKeepProfiles:
+    def test_only_the_last_ones_stay_and_numbers_go_on(self, tmp_path: Path) -> None:
+        store = Store(tmp_path / "store.db", keep_profiles=3)
+        versions = [store.save_profile(profile_of(EVENTS, notes=(str(number),))) for number in range(7)]
+        assert versions == [1, 2, 3, 4, 5, 6, 7]
+        assert store.profile_versions("ana") == [5, 6, 7]
+        assert store.profile("ana", 4) is None
+        assert [store.profile("ana", version).notes for version in (5, 6, 7)] == [("4",), ("5",), ("6",)]  # type: ignore[union-attr]
+        assert store.save_profile(profile_of(EVENTS, notes=("6",))) == 7, "it says the same"
+        assert store.profile_versions("ana") == [5, 6, 7]
+        store.close()
+
+    def test_those_of_others_are_not_counted(self) -> None:
+        store = Store(keep_profiles=2)
+        other = EVENTS[0].model_copy(update={"user_id": "bob"})
+        for number in range(4):
+            store.save_profile(profile_of(EVENTS, notes=(str(number),)))
+            store.save_profile(profile_of([other], notes=(str(number),)))
+        assert store.profile_versions("ana") == store.profile_versions("bob") == [3, 4]
+        store.close()
+
+    def test_twenty_stay_by_default(self) -> None:
+        store = Store()
+        for number in range(22):
+            store.save_profile(profile_of(EVENTS[:1], notes=(str(number),)))
+        assert store.profile_versions("ana") == list(range(3, 23))
+        store.close()
+
+    def test_none_is_no_choice(self, tmp_path: Path) -> None:
+        with pytest.raises(InputError, match="keep at least one"):
+            Store(tmp_path / "store.db", keep_profiles=0)
+        assert list(tmp_path.iterdir()) == []
+
+    def test_what_went_is_overwritten(self, tmp_path: Path) -> None:
+        store = Store(tmp_path / "store.db", keep_profiles=1)
+        store.save_profile(profile_of(EVENTS, notes=("a note of long ago",)))
+        store.save_profile(profile_of(EVENTS, notes=("a note of today",)))
+        store._file._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        assert store.file_traces(["a note of long ago"]) == []
+        assert store.file_traces(["a note of today"]) == ["store.db"]
+        store.close()
+
+
+class TestLastProfiles:
+    @pytest.fixture
+    def store(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+        store = Store()
+        for second, (person, note) in enumerate([("bob", "1"), ("小雨", "1"), ("ana", "1"), ("bob", "2")]):
+            monkeypatch.setattr("time.time", lambda second=second: 1000.0 + second)
+            event = EVENTS[0].model_copy(update={"user_id": person})
+            store.save_profile(profile_of([event], notes=(note,)))
+        store.save_events([Event(user_id="zoe", action="say", text="only a sentence")])
+        yield store
+        store.close()
+
+    def test_one_a_person_those_saved_last_first(self, store: Store) -> None:
+        found = [(profile.user_id, profile.notes) for profile in store.last_profiles()]
+        assert found == [("bob", ("2",)), ("ana", ("1",)), ("小雨", ("1",))]
+
+    def test_without_one_person_and_no_more_than_asked(self, store: Store) -> None:
+        assert [profile.user_id for profile in store.last_profiles(but="bob")] == ["ana", "小雨"]
+        assert [profile.user_id for profile in store.last_profiles("ana", 1)] == ["bob"]
+        assert list(Store().last_profiles()) == []
+
+    def test_a_person_forgotten_meanwhile_is_passed_over(self, store: Store) -> None:
+        profiles = store.last_profiles()
+        assert next(profiles).user_id == "bob"
+        store.forget_person("ana")
+        assert [profile.user_id for profile in profiles] == ["小雨"]
+
+    def test_one_that_cannot_be_read_is_passed_over_with_a_warning(
+        self, store: Store, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        store._file._connection.execute("UPDATE profiles SET profile = '{}' WHERE user_id = 'ana'")
+        assert [profile.user_id for profile in store.last_profiles()] == ["bob", "小雨"]
+        (warning,) = [record for record in caplog.records if record.levelname == "WARNING"]
+        assert "'ana' is passed over" in warning.getMessage()
 
 
 def test_rankings_come_back(tmp_path: Path) -> None:
@@ -113,7 +194,9 @@ def test_the_same_question_reaches_the_model_once(tmp_path: Path) -> None:
 def test_the_same_written_answer_is_asked_for_once(tmp_path: Path) -> None:
     answer = {"interests": [{"path": ["Phones"], "events": [1, 2]}]}
     grades = {"grades": [{"item": number, "grade": number} for number in (1, 2, 3)]}
-    first = writing_model(answer, grades, fingerprint="same")
+    supporting = [{"event": number, "steps": 1} for number in (1, 2)]
+    check = {"claims": [{"claim": 1, "events": supporting}]}
+    first = writing_model(answer, check, grades, fingerprint="same")
     second = writing_model(fingerprint="same")
     rankings = []
     for model in (first, second):
@@ -192,7 +275,7 @@ def test_a_damaged_store_is_an_error_and_not_a_crash(tmp_path: Path, profile: In
 def test_a_record_of_another_version_is_named(tmp_path: Path, profile: InterestProfile) -> None:
     store = Store(tmp_path / "store.db")
     store.save_profile(profile)
-    store._connection.execute("UPDATE profiles SET profile = '{\"mood\": 1}'")
+    store._file._connection.execute("UPDATE profiles SET profile = '{\"mood\": 1}'")
     with pytest.raises(StoreError, match=r"InterestProfile\) that this llmrec cannot read"):
         store.profile("ana")
     store.close()
@@ -224,7 +307,7 @@ def test_a_store_given_open_stays_open() -> None:
 
 
 def test_threads_may_share_a_store(tmp_path: Path, profile: InterestProfile) -> None:
-    store = Store(tmp_path / "store.db")
+    store = Store(tmp_path / "store.db", keep_profiles=100)
     faults: list[BaseException] = []
 
     def work(name: str) -> None:
@@ -267,7 +350,7 @@ for number in range(15):
 
 def test_processes_may_share_a_file(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
-    root = Path(__file__).resolve().parent.parent
+    root = Path(__file__).resolve().parents[2]
     writers = [
         subprocess.Popen(
             [sys.executable, "-c", WRITER, f"process {number}", str(path)],
