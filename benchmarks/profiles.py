@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import re
 import statistics
 import sys
 import tempfile
@@ -45,18 +46,19 @@ def is_supported(
 
     The words are the item's title, description, categories, attributes and domain, or what the person wrote.
     A name is the interest's label, or the label or an alias of it or of anything below it in the
-    vocabulary, as a whole word. What was found by similarity or by the model alone does not pass.
+    vocabulary, as whole words. What was found by similarity or by the model alone does not pass, right or
+    wrong; a word in another sense than the interest's does.
     """
     item = entry.item
     words = [entry.event.text or ""]
     if item is not None:
         words = [item.title, item.description, *item.categories, *item.attributes.values(), item.domain or ""]
-    text = " ; ".join(words)
-    if (
-        interest_id in profile.hierarchy
-        and profile.hierarchy[interest_id].label.casefold() in text.casefold()
-    ):
-        return True
+    text = " ; ".join(words).casefold()
+    if interest_id in profile.hierarchy:
+        label = re.escape(profile.hierarchy[interest_id].label.casefold())
+        # Chinese is written without spaces.
+        if re.search(rf"(?<![a-z0-9]){label}(?![a-z0-9])", text):
+            return True
     if interest_id not in vocabulary:
         below = [i for i in profile.hierarchy.interests if i.parent_id == interest_id]
         return any(is_supported(profile, narrower.id, entry, vocabulary) for narrower in below)
@@ -65,12 +67,8 @@ def is_supported(
         named.update(vocabulary.named(part))
     if any(interest_id in vocabulary.ancestors(node_id) for node_id in named):
         return True
-    values = item.attributes if item is not None else {}
-    return any(
-        node.attribute in values
-        for node in vocabulary
-        if node.attribute and interest_id in vocabulary.ancestors(node.id)
-    )
+    # A place for facts, such as Directors, is named by an item that has the fact.
+    return item is not None and vocabulary[interest_id].attribute in item.attributes
 
 
 def evidence(data: Path, model: str, claims: int, people: int, seed: int, tell: Tell) -> bool:

@@ -116,7 +116,13 @@ def organize(
     }
     _lift_ancestors(found, wishes)
     gone = _gone(found, numbers, wishes)
-    kept = [interest for interest in found.values() if interest.id not in gone]
+    kept = [
+        interest
+        if interest.support == len(nodes[interest.id].shares)
+        else interest.model_copy(update={"evidence": _evidence(nodes[interest.id], cited)})
+        for interest in found.values()
+        if interest.id not in gone
+    ]
     kept_ids = {interest.id for interest in kept}
     kept = [
         interest.model_copy(update={"broader": tuple(b for b in interest.broader if b in kept_ids)})
@@ -126,7 +132,7 @@ def organize(
     ]
     return Organization(
         InterestHierarchy(interests=tuple(_in_order(kept))),
-        tuple(_suppressed(found, gone)),
+        tuple(_suppressed(found, gone, nodes)),
         hints,
     )
 
@@ -251,8 +257,16 @@ def _interest(
         polarity=computed.polarity,
         ended=computed.ended,
         pinned=pinned,
-        evidence=tuple(cited(index, share) for index, share in sorted(node.shares.items())),
+        evidence=_evidence(node, cited, all_of_it=pinned or computed.weight >= numbers.least_weight),
     )
+
+
+def _evidence(
+    node: LabelNode, cited: Callable[[int, float], Evidence], *, all_of_it: bool = True
+) -> tuple[Evidence, ...]:
+    """What supports an interest; one event stands for all of what will most likely be suppressed."""
+    shares = sorted(node.shares.items())
+    return tuple([cited(index, share) for index, share in (shares if all_of_it else shares[:1])])
 
 
 def _factor(raises: int, numbers: InterestNumbers) -> float:
@@ -319,7 +333,7 @@ def _gone(
 
 
 def _suppressed(
-    found: Mapping[str, Interest], gone: Mapping[str, SuppressionReason]
+    found: Mapping[str, Interest], gone: Mapping[str, SuppressionReason], nodes: Mapping[str, LabelNode]
 ) -> list[SuppressedInterest]:
     listed = []
     for interest in found.values():
@@ -337,7 +351,7 @@ def _suppressed(
                 reason=gone[interest.id],
                 weight=interest.weight,
                 long_term=interest.long_term,
-                support=interest.support,
+                support=len(nodes[interest.id].shares),
                 ended=interest.ended,
             )
         )

@@ -13,6 +13,7 @@ MAX_ITEMS = 20
 MAX_WORDS = 5
 MAX_INTERESTS = 6
 MAX_INTERESTS_ALONE = 20
+MAX_HINTS = 20
 
 Basis = Literal["both", "history", "profile"]
 """What of a person is ranked by: the events, the interests found in them, or both."""
@@ -49,8 +50,8 @@ def person_context(
 ) -> PersonContext:
     """Choose what to show: the last 20 liked items, the last 5 texts, the 6 heaviest narrow interests.
 
-    On the basis of the profile alone, the 20 heaviest interests and nothing else; on that of the history
-    alone, no interests.
+    On the basis of the profile alone, the 20 heaviest interests and hints and nothing else; on that of the
+    history alone, no interests.
 
     Without `whole_sentences` the clauses that say no are left out: to a likelihood, "no horror" is a reason
     to expect more horror. A model that grades can be told.
@@ -71,6 +72,7 @@ def person_context(
     most = {"both": MAX_INTERESTS, "profile": MAX_INTERESTS_ALONE, "history": 0}[basis]
     labels = [interest.label for interest in leaves[:most]]
     if basis == "profile":
+        labels += [hint.label for hint in profile.hints if hint.balance > 0][:MAX_HINTS]
         return PersonContext(interests=tuple(dict.fromkeys(labels)), words=(), items=())
     return PersonContext(
         interests=tuple(dict.fromkeys(labels)),

@@ -31,9 +31,9 @@ def test_what_is_written_is_read_back(found: list[EventReading]) -> None:
     assert expanded(json.loads(json.dumps(compact(found)))) == found
 
 
-def test_steps_are_written_once() -> None:
+def test_paths_are_written_once() -> None:
     written = compact(readings(*[label("films/horror", 0.5)] * 100))
-    assert written["steps"] == [["films", "Films"], ["films/horror", "Horror"]]
+    assert written["paths"] == [[["films", "Films"], ["films/horror", "Horror"]]]
     assert len(json.dumps(written)) < 100 * 30
 
 
@@ -41,9 +41,9 @@ def test_steps_are_written_once() -> None:
     "wrong",
     [
         {},
-        {"steps": [], "events": [[0, [[[1], 0.5, 0]]]]},
-        {"steps": [["a"]], "events": []},
-        {"steps": 1, "events": 2},
+        {"paths": [], "events": [[0, [[1, 0.5, 0]]]]},
+        {"paths": [["a"]], "events": []},
+        {"paths": 1, "events": 2},
     ],
 )
 def test_what_was_not_written_so_is_refused(wrong: dict[str, object]) -> None:
