@@ -24,13 +24,13 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.histories import BOOTSTRAPS, interval
 from benchmarks.machine import describe_machine
 from llmrec import Event, Item, Recommender
 from llmrec.candidates.bm25 import Bm25Index
 from llmrec.interests.profile import InterestProfile
 from llmrec.ranking.fusion import fuse
 
-BOOTSTRAPS = 2000
 AT = 10
 LAST_EVENTS = 60
 WEIGHTLESS = 1e-9
@@ -162,16 +162,15 @@ def measure(
     results = {name: [one[name] for one in reported] for name in reported[0]}
     tell(f"\n{dataset}, {len(results['BM25 of the labels'])} people, {negatives}, NDCG@{AT} x 100")
     for name, values in sorted(results.items()):
-        low, high = _interval(np.asarray(values).__getitem__, len(values))
-        tell(f"  {name:<32}{100 * np.mean(values):6.1f}  [{100 * low:.1f}, {100 * high:.1f}]")
+        mean, low, high = interval(values)
+        tell(f"  {name:<32}{100 * mean:6.1f}  [{100 * low:.1f}, {100 * high:.1f}]")
     own, history = np.asarray(results["profile: all"]), np.asarray(results["history: all"])
     labels = np.asarray(results["BM25 of the labels"])
     ratio = own.mean() / history.mean()
-    low, high = _interval(lambda draw: own[draw].mean() / history[draw].mean(), len(own))
+    low, high = _ratio_interval(own, history)
     tell(f"  profile / history: {100 * ratio:.1f}% [{100 * low:.1f}, {100 * high:.1f}]   (to reach: 90)")
-    gain = own - labels
-    low, high = _interval(gain.__getitem__, len(own))
-    tell(f"  profile - BM25 of labels: {100 * gain.mean():+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]")
+    gain, low, high = interval(list(own - labels))
+    tell(f"  profile - BM25 of labels: {100 * gain:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]")
     return bool(ratio >= 0.9 and own.mean() > labels.mean())
 
 
@@ -183,9 +182,10 @@ def _kept(path: Path | None, dataset: str, negatives: str) -> dict[str, dict[str
     return {r["user"]: r["ndcg"] for r in records if (r["dataset"], r["negatives"]) == (dataset, negatives)}
 
 
-def _interval(statistic: Callable[[Any], float], size: int) -> tuple[float, float]:
-    draws = np.random.default_rng(0).integers(size, size=(BOOTSTRAPS, size))
-    low, high = np.percentile([np.mean(statistic(draw)) for draw in draws], [2.5, 97.5])
+def _ratio_interval(above: Any, below: Any) -> tuple[float, float]:
+    """The ends of the 95% percentile bootstrap interval of a ratio of means, over people."""
+    draws = np.random.default_rng(0).integers(len(above), size=(BOOTSTRAPS, len(above)))
+    low, high = np.percentile([above[draw].mean() / below[draw].mean() for draw in draws], [2.5, 97.5])
     return float(low), float(high)
 
 

@@ -19,7 +19,7 @@ from llmrec.interests.anticipation import anticipate
 from llmrec.interests.edits import EDIT, Add, Edit
 from llmrec.interests.extraction import PathStep
 from llmrec.interests.profile import InterestProfile
-from llmrec.interests.revision import check_present
+from llmrec.interests.revision import check_present, place_in
 from llmrec.llm.base import LanguageModel
 from llmrec.llm.cache import naming_person
 from llmrec.llm.embedder import Embedder
@@ -162,7 +162,7 @@ class Recommender:
         wanted = validate_record(EDIT, edit, "the edit") if isinstance(edit, Mapping) else edit
         path: tuple[PathStep, ...] = ()
         if isinstance(wanted, Add) and wanted.under is None:
-            path = self._workshop.profiler.place(wanted.label, profile.language)
+            path = place_in(self._workshop.vocabulary, wanted.label, profile.language)
         edited = profile.edited(wanted, path=path)
         self.store.save_profile(edited)
         return edited

@@ -145,6 +145,13 @@ def test_a_person_who_liked_nothing_costs_no_model_call() -> None:
     assert ids(ranking)[-1] == "thing", "what is like the disliked stands last"
 
 
+def test_async_callers_update_the_same(recommender: Recommender) -> None:
+    async def follow() -> InterestProfile:
+        return await recommender.aupdate(await recommender.aprofile(EVENTS[:-1]), EVENTS[-1:])
+
+    assert asyncio.run(follow()).hierarchy == recommender.profile(EVENTS).hierarchy
+
+
 def test_async_callers_get_the_same(recommender: Recommender) -> None:
     async def ask() -> tuple[InterestProfile, Ranking]:
         profile = await recommender.aprofile(EVENTS)

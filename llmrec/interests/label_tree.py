@@ -154,9 +154,11 @@ class _Rewriting:
 
     def known_names(self, readings: Sequence[EventReading]) -> dict[str, str]:
         """The names that labels give to what others were merged into."""
-        into = {self.resolve(interest_id) for interest_id in self._merged}
         names: dict[str, str] = {}
-        for step in (step for reading in readings for label in reading.labels for step in label.path if into):
+        if not self._merged:
+            return names
+        into = {self.resolve(interest_id) for interest_id in self._merged}
+        for step in (step for reading in readings for label in reading.labels for step in label.path):
             if step.id in into:
                 names.setdefault(step.id, step.label)
         return names

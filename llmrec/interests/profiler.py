@@ -16,7 +16,6 @@ from llmrec.interests.extraction import (
     EventReading,
     Extraction,
     ExtractionTools,
-    PathStep,
     StageProgress,
     choose_strategy,
 )
@@ -24,7 +23,7 @@ from llmrec.interests.hierarchy import InterestHierarchy
 from llmrec.interests.open_answers import write_interests
 from llmrec.interests.own_words import OwnWords
 from llmrec.interests.profile import InterestProfile
-from llmrec.interests.revision import faded, place_in
+from llmrec.interests.revision import faded
 from llmrec.interests.similarity import LabelSimilarity
 from llmrec.interests.subjects import language_of
 from llmrec.interests.taxonomy import Vocabulary
@@ -155,10 +154,6 @@ class Profiler:
             }
         ).computed()
         return changed.model_copy(update={"seconds": time.perf_counter() - started}), fresh
-
-    def place(self, label: str, language: str) -> tuple[PathStep, ...]:
-        """Where the vocabulary places a name it knows; empty when it does not, or when there are several."""
-        return place_in(self.vocabulary, label, language)
 
     def tools(self, language: str) -> ExtractionTools:
         """What an extraction in a language works with; without an embedder that does not know it."""
