@@ -7,12 +7,26 @@ import time
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, get_args
+from typing import Any
 
 from llmrec.behavior.cleaning import CleaningReport, clean_events
-from llmrec.behavior.events import Catalog, Event, Item, one_person, validate_record, validated_events
+from llmrec.behavior.events import (
+    Catalog,
+    Event,
+    Item,
+    one_person,
+    validate_record,
+    validated,
+    validated_events,
+)
+from llmrec.candidates.log import InteractionLog
 from llmrec.errors import InputError
-from llmrec.explanation.notes import displaced_note, nothing_to_rank_note
+from llmrec.explanation.notes import (
+    displaced_note,
+    failure_notes,
+    nothing_known_note,
+    nothing_to_rank_note,
+)
 from llmrec.explanation.reason import reason
 from llmrec.forgetting import ForgetReport, forget
 from llmrec.interests.anticipation import anticipate
@@ -23,9 +37,11 @@ from llmrec.interests.revision import check_present, place_in
 from llmrec.llm.base import LanguageModel
 from llmrec.llm.cache import naming_person
 from llmrec.llm.embedder import Embedder
-from llmrec.ranking.context import Basis
+from llmrec.ranking.base import Budget, Cost
+from llmrec.ranking.context import Basis, check_basis
 from llmrec.ranking.interview import Question, answer_events, with_answers
 from llmrec.ranking.questions import next_question
+from llmrec.ranking.reorder import Reordering
 from llmrec.ranking.types import Ranking
 from llmrec.settings import Settings, load_settings
 from llmrec.store import Store
@@ -50,6 +66,7 @@ class Recommender:
         settings: Settings | None = None,
         store: Store | str | Path | None = None,
         embedder: str | Embedder | None = None,
+        log: InteractionLog | Iterable[Event | Mapping[str, Any]] | None = None,
         progress: ProgressListener | None = None,
         **options: Any,
     ) -> None:
@@ -59,8 +76,9 @@ class Recommender:
         LanguageModel; the settings' own when absent. `store` is a Store or the path of its file; without
         one, and without one in the settings, everything is kept in memory. `embedder` is a specification
         such as `wordllama`, or an Embedder; the settings' own when absent, and none where that is not
-        installed. `progress` is called while work goes on. `options` are fields of Settings, over those in
-        `settings` and in the environment.
+        installed. `log` is what many people did, as events or an InteractionLog: from it come popularity and
+        what is chosen together. `progress` is called while work goes on. `options` are fields of Settings,
+        over those in `settings` and in the environment.
         Raises InputError for a bad option, catalogue or vocabulary, ModelError for a model that cannot be
         opened, StoreError for a store that cannot.
         """
@@ -72,6 +90,7 @@ class Recommender:
             store=store,
             embedder=embedder,
             progress=progress,
+            log=log,
         )
         self.catalog = self._workshop.catalog
         self.store = self._workshop.store
@@ -260,45 +279,59 @@ class Recommender:
         k: int = 10,
         repeats: bool = False,
         basis: Basis = "both",
+        strategy: str | None = None,
+        budget: Budget | Mapping[str, Any] | None = None,
+        reordering: Reordering | Mapping[str, Any] | None = None,
+        seed: int = 0,
     ) -> Ranking:
         """Rank items for a person, best first, each with its signals, its evidence and one line why.
 
         `candidates` are items, or ids of the catalogue's, and all of them are ranked; without them the
         catalogue's best matches are, less what the person already touched unless `repeats` is true. `k` is
         how many to return, at least 1; a note says when there are fewer. `basis` says what is ranked by: the
-        interests (`profile`), the events they were found in (`history`), or both. The ranking is kept in the
-        store.
-        Raises InputError for a bad k or an unknown id, ModelError when the model fails.
+        interests (`profile`), the events they were found in (`history`), or both. `strategy` is how the model
+        is asked, as in `Settings.ranking_strategy`, within a `budget` of calls, tokens or seconds; what it
+        does not deliver is told in `failures` with what stood in for it. `reordering` asks for diversity,
+        calibration, novelty, caps and filters. `seed` decides every shuffle. The store keeps the ranking.
+        Raises InputError for a bad argument or an unknown id, ModelError when the model fails and nothing
+        else tells the items apart.
         """
         if k < 1:
             raise InputError(f"k is {k}: ask for at least one item")
-        if basis not in get_args(Basis):
-            raise InputError(f"the basis is {basis!r}: choose among {', '.join(get_args(Basis))}")
+        check_basis(basis)
+        wanted = validated(Reordering, reordering, "the reordering")
+        allowed = validated(Budget, budget, "the budget") if budget is not None else None
         seconds: dict[str, float] = {}
-        notes: list[str] = []
         started = time.perf_counter()
-        ranker = self._workshop.ranker
-        items, matches = ranker.candidates(profile, candidates, k=k, repeats=repeats, basis=basis)
+        pipeline = self._workshop.pipeline
+        items, filtered = pipeline.candidates(
+            profile, candidates, k=k, repeats=repeats, basis=basis, reordering=wanted
+        )
+        notes = list(filtered)
         seconds["candidates"] = time.perf_counter() - started
-        if not items:
+        if not items and not filtered:
             notes.append(nothing_to_rank_note(self.catalog, candidates))
         if not profile.entries:
-            notes.append(
-                "nothing is known of this person, so the first items stand in the order of their ids: "
-                "give an event, or a sentence with the action 'say'"
-            )
+            notes.append(nothing_known_note(with_log=self._workshop.log is not None and basis != "profile"))
         before = self.model.usage
         started = time.perf_counter()
         with naming_person(profile.user_id):
-            signals = ranker.signals(profile, items, matches, basis)
-        notes += signals.notes
+            fused = pipeline.fused(
+                profile,
+                items,
+                basis,
+                strategy=strategy or self.settings.ranking_strategy,
+                budget=allowed,
+                seed=seed,
+            )
         seconds["ranking"] = time.perf_counter() - started
         started = time.perf_counter()
+        placed, reordered = pipeline.placed(profile, items, fused, k, wanted)
         ranked = [
-            placed.model_copy(update={"why": reason(self._workshop.library, profile, placed)})
-            for placed in ranker.rank(profile, items, matches, signals.values, k)
+            one.model_copy(update={"why": reason(self._workshop.library, profile, one)}) for one in placed
         ]
         seconds["explanation"] = time.perf_counter() - started
+        notes += [*fused.notes, *failure_notes(fused.failures), *reordered]
         if items and k > len(items):
             notes.append(f"{k} items were asked for and {len(items)} could be ranked")
         ranking = Ranking(
@@ -306,13 +339,38 @@ class Recommender:
             items=tuple(ranked),
             candidates=len(items),
             model=self.model.fingerprint,
-            prompts=signals.prompts,
+            prompts=fused.prompts,
             notes=tuple(notes),
+            failures=fused.failures,
+            reordering=wanted if wanted.active else None,
             usage=self.model.usage - before,
             seconds=seconds,
         )
         self.store.save_ranking(ranking, self.store.version_of(profile) or NOT_KEPT)
         return ranking
+
+    def ranking_cost(
+        self,
+        profile: InterestProfile,
+        *,
+        candidates: Iterable[Item | Mapping[str, Any] | str] | None = None,
+        k: int = 10,
+        repeats: bool = False,
+        basis: Basis = "both",
+        strategy: str | None = None,
+        reordering: Reordering | Mapping[str, Any] | None = None,
+    ) -> Cost:
+        """What `recommend` with the same arguments would ask of the model at most; asks it nothing.
+
+        Raises InputError as `recommend` does.
+        """
+        check_basis(basis)
+        wanted = validated(Reordering, reordering, "the reordering")
+        pipeline = self._workshop.pipeline
+        items, _ = pipeline.candidates(
+            profile, candidates, k=k, repeats=repeats, basis=basis, reordering=wanted
+        )
+        return pipeline.cost(profile, items, basis, strategy or self.settings.ranking_strategy)
 
     async def aprofile(
         self,
@@ -330,16 +388,6 @@ class Recommender:
         """`update`, for asynchronous callers: the work goes on in a thread."""
         return await asyncio.to_thread(self.update, profile, events)
 
-    async def arecommend(
-        self,
-        profile: InterestProfile,
-        *,
-        candidates: Iterable[Item | Mapping[str, Any] | str] | None = None,
-        k: int = 10,
-        repeats: bool = False,
-        basis: Basis = "both",
-    ) -> Ranking:
+    async def arecommend(self, profile: InterestProfile, **options: Any) -> Ranking:
         """`recommend`, for asynchronous callers: the work goes on in a thread."""
-        return await asyncio.to_thread(
-            self.recommend, profile, candidates=candidates, k=k, repeats=repeats, basis=basis
-        )
+        return await asyncio.to_thread(self.recommend, profile, **options)

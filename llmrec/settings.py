@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import platformdirs
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from llmrec.errors import InputError
+from llmrec.weights import FusionWeights, LogFusionWeights, ProfileFusionWeights
 
 Strategy = Literal["auto", "anchored", "open"]
 
@@ -39,46 +40,6 @@ CATALOG_VOCABULARY = Path("catalog")
 
 UserPath = Annotated[Path, AfterValidator(_from_home)]
 """A path whose ~ is the person's own folder, also where no shell has read it."""
-
-
-class FusionWeights(BaseModel):
-    """How much each signal counts when they are summed into one score; they are normalised to sum to 1."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    model: float = Field(default=0.4, ge=0)
-    """The model's likelihood ratio, or its graded relevance."""
-    bm25: float = Field(default=0.5, ge=0)
-    """Words shared with the history."""
-    interests: float = Field(default=0.1, ge=0)
-    """The weight of the person's interests that the item belongs to."""
-
-    @model_validator(mode="after")
-    def _one_counts(self) -> FusionWeights:
-        if not self.model + self.bm25 + self.interests > 0:
-            raise ValueError("one of the weights model, bm25 and interests must be above 0")
-        return self
-
-
-class ProfileFusionWeights(BaseModel):
-    """The same where a profile alone is ranked by, without the history behind it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    model: float = Field(default=0.3, ge=0)
-    """The model's likelihood ratio after the names of interests, or its graded relevance."""
-    interests: float = Field(default=0.25, ge=0)
-    """The weight of the person's interests that the item belongs to."""
-    interest_words: float = Field(default=0.25, ge=0)
-    """Words shared with the names of interests and hints."""
-    hints: float = Field(default=0.2, ge=0)
-    """Values and words that the item shares with single items the person touched."""
-
-    @model_validator(mode="after")
-    def _one_counts(self) -> ProfileFusionWeights:
-        if not self.model + self.interests + self.interest_words + self.hints > 0:
-            raise ValueError("one of the weights model, interests, interest_words and hints must be above 0")
-        return self
 
 
 class InterestNumbers(BaseModel):
@@ -169,8 +130,15 @@ class Settings(BaseSettings):
     """Strengths by action, added to the known ones or in their place, from -1 to 1."""
     fusion: FusionWeights = FusionWeights()
     """How the signals of a ranking are weighed."""
+    log_fusion: LogFusionWeights = LogFusionWeights()
+    """How they are where an interaction log is given."""
     profile_fusion: ProfileFusionWeights = ProfileFusionWeights()
     """How they are where the profile alone is ranked by."""
+    weights: UserPath | None = None
+    """A file that `llmrec tune` wrote: its weights come in place of those above."""
+    ranking_strategy: str = "auto"
+    """How the model is asked to rank, one of `llmrec.ranking.pipeline.EVERY_STRATEGY`. `auto` takes the
+    likelihood ratio where the model gives log-probabilities, and grades where not; `none` asks nothing."""
     candidates: int = Field(default=50, ge=1)
     """How many items of the catalogue are ranked when the caller names none."""
 
@@ -204,7 +172,7 @@ def load_settings(base: Settings | None = None, **options: Any) -> Settings:
     except ValidationError as error:
         fault = error.errors(include_url=False)[0]
         place = [str(part) for part in fault["loc"]]
-        nested = place[0] in ("fusion", "numbers", "profile_fusion")
+        nested = place[0] in ("fusion", "log_fusion", "numbers", "profile_fusion")
         variable = "LLMREC_" + "__".join(place[: 2 if nested else 1]).upper()
         message = fault["msg"].removeprefix("Value error, ")
         raise InputError(f"the setting {'.'.join(place)} ({variable}) is not usable: {message}") from error

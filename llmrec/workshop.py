@@ -9,8 +9,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from llmrec.behavior.events import Catalog, Item
+from llmrec.behavior.events import Catalog, Event, Item, validated_events
 from llmrec.candidates.bm25 import Bm25Index
+from llmrec.candidates.embedding import EmbeddingIndex
+from llmrec.candidates.log import InteractionLog
+from llmrec.candidates.log_signals import LogSignals
+from llmrec.errors import InputError
 from llmrec.interests.extraction import StageProgress
 from llmrec.interests.neighbourhood import Neighbourhood
 from llmrec.interests.own_words import OwnWords
@@ -23,8 +27,10 @@ from llmrec.llm.priors import Priors
 from llmrec.llm.registry import open_installed_embedder, open_model
 from llmrec.prompting.templates import PromptLibrary
 from llmrec.ranking.catalog_interests import CatalogInterests
+from llmrec.ranking.learned import LearnedWeights
 from llmrec.ranking.lexical import InterestMatcher
-from llmrec.ranking.ranker import Ranker
+from llmrec.ranking.pipeline import RankingPipeline
+from llmrec.ranking.signals import SignalSources
 from llmrec.settings import CATALOG_VOCABULARY, Settings
 from llmrec.store import Store
 
@@ -54,6 +60,7 @@ class Workshop:
         store: Store | str | Path | None,
         embedder: str | Embedder | None,
         progress: ProgressListener | None,
+        log: InteractionLog | Iterable[Event | Mapping[str, Any]] | None = None,
     ) -> None:
         """Open what is named by a specification or a path; what is given opened stays its owner's to close.
 
@@ -94,6 +101,9 @@ class Workshop:
             opened.callback(self.priors.close)
             self.own_words = OwnWords(self.catalog)
             self.matcher = InterestMatcher(self.vocabulary, self.embedder, self.own_words)
+            self.learned = LearnedWeights.load(settings.weights) if settings.weights is not None else None
+            self.log = _as_log(log, settings)
+            self.sources = self._signal_sources()
             self._opened = opened.pop_all()
 
     def close(self) -> None:
@@ -126,17 +136,40 @@ class Workshop:
         )
 
     @property
-    def ranker(self) -> Ranker:
+    def pipeline(self) -> RankingPipeline:
         """What ranks items."""
-        return Ranker(
+        return RankingPipeline(
             model=self.model,
             priors=self.priors,
             library=self.library,
             settings=self.settings,
+            sources=self.sources,
+            progress=self.report,
+            learned=self.learned,
+        )
+
+    def _signal_sources(self) -> SignalSources:
+        items = self.catalog.items_in_order
+        ids = [item.id for item in items]
+        embeddings = EmbeddingIndex(self.embedder, items) if self.embedder is not None else None
+        affinity = self.learned.text_affinity() if self.learned is not None else None
+        if (
+            self.embedder is not None
+            and affinity is not None
+            and affinity.embedder != self.embedder.fingerprint
+        ):
+            raise InputError(
+                f"the learned weights at {self.settings.weights} are for another embedder than "
+                f"{self.embedder.name}: run llmrec tune with this one"
+            )
+        return SignalSources(
             catalog=self.catalog,
             index=self.index,
             matcher=self.matcher,
-            progress=self.report,
+            embedder=self.embedder,
+            embeddings=embeddings,
+            log=LogSignals(self.log, ids) if self.log is not None else None,
+            affinity=affinity if embeddings is not None else None,
         )
 
     @cached_property
@@ -152,3 +185,17 @@ class Workshop:
             embedder = self.profiler.tools(language).embedder
             self._neighbourhoods[language] = Neighbourhood(self.vocabulary, embedder, language)
         return self._neighbourhoods[language]
+
+
+def _as_log(
+    log: InteractionLog | Iterable[Event | Mapping[str, Any]] | None, settings: Settings
+) -> InteractionLog | None:
+    """A log of its events, where it is not one already; None of an empty one."""
+    if log is None:
+        return None
+    made = (
+        log
+        if isinstance(log, InteractionLog)
+        else InteractionLog.from_events(validated_events(log), settings)
+    )
+    return made or None

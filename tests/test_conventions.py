@@ -35,6 +35,7 @@ COVERED_ELSEWHERE = {
     "cli/*": "cli/test_*",
     "demo": "cli/test_*",
     "errors": "test_robustness",
+    "evaluation/types": "evaluation/test_run",
     "interests/extraction": "interests/test_organization",
     "interests/name_evidence": "interests/test_anchored",
     "interests/title_words": "interests/test_own_words",
@@ -48,6 +49,7 @@ COVERED_ELSEWHERE = {
     "llm/openai_probes": "llm/test_openai",
     "llm/openai_scores": "llm/test_openai",
     "llm/openai_traits": "llm/test_openai",
+    "ranking/base": "ranking/test_ranker_contract",
     "ranking/context": "ranking/test_likelihood",
     "ranking/types": "test_recommender",
 }

@@ -17,6 +17,7 @@ from llmrec.llm.base import Capabilities
 from llmrec.llm.scripted import ScriptedModel
 from llmrec.ranking.types import Ranking
 from llmrec.recommender import Progress
+from llmrec.weights import SIGNAL_FIELDS
 from tests.builders import NOON, scoring_model, writing_model
 
 ITEMS: list[dict[str, Any]] = [
@@ -55,7 +56,9 @@ def test_from_events_to_an_explained_ranking(recommender: Recommender) -> None:
     assert ranking[0].why.startswith(("shares words", "Films › Horror", "the model expects"))
     assert [placed.rank for placed in ranking] == [1, 2]
     assert ranking[0].score > ranking[1].score
-    assert set(ranking[0].signals) == {"bm25", "interests", "likelihood_ratio"}
+    of_meaning = {"embedding", "embedding_best"} if recommender.embedder is not None else set()
+    assert set(ranking[0].signals) == {"bm25", "bm25_best", "interests", "likelihood_ratio", *of_meaning}
+    assert sum(placed.probability or 0 for placed in recommender.recommend(profile)) == pytest.approx(1)
     assert ranking.candidates == 3
     assert set(ranking.seconds) == {"candidates", "ranking", "explanation"}
     assert ranking.model == profile.model == recommender.model.fingerprint
@@ -78,7 +81,7 @@ def test_candidates_are_items_ids_or_records(recommender: Recommender, profile: 
     record = {"id": "psycho", "title": "Psycho", "categories": ["Horror"]}
     ranking = recommender.recommend(profile, candidates=["plenty", new, record, "alien", "alien"])
     assert set(ids(ranking)) == {"plenty", "shining", "psycho", "alien"}, "also one that is known already"
-    assert ids(ranking)[-1] == "plenty"
+    assert ids(ranking)[:2] == ["alien", "shining"]
     assert ids(recommender.recommend(profile, candidates=(name for name in ["emma"]))) == ["emma"]
 
 
@@ -129,10 +132,17 @@ def test_the_same_is_said_twice(recommender: Recommender, profile: InterestProfi
 
 
 def test_weights_of_the_fusion_decide() -> None:
-    with Recommender(scoring_model(None), ITEMS, fusion={"model": 0, "bm25": 0, "interests": 1}) as opened:
+    only_interests = {**dict.fromkeys(SIGNAL_FIELDS, 0), "interests": 1}
+    with Recommender(scoring_model(None), ITEMS, fusion=only_interests) as opened:
         ranking = opened.recommend(opened.profile(EVENTS))
+    amounts = {placed.item.id: placed.signals["interests"].value for placed in ranking}
+    # thing is horror and a film, emma a film, plenty neither: 2w, w and 0, whose z-scores are these.
+    assert amounts["thing"] == pytest.approx(2 * amounts["emma"])
+    assert amounts["plenty"] == 0
+    spread = (2 / 3) ** 0.5
+    assert [placed.score for placed in ranking] == pytest.approx([1 / spread, 0, -1 / spread])
     for placed in ranking:
-        assert placed.score == pytest.approx(placed.signals["interests"].contribution)
+        assert placed.score == placed.signals["interests"].contribution
 
 
 def test_a_person_who_liked_nothing_costs_no_model_call() -> None:
@@ -294,17 +304,45 @@ def test_a_model_that_fails_gives_an_error_and_no_profile(error: Exception) -> N
         assert recommender.store.profile("ana") is None
 
 
-def test_a_model_that_fails_gives_an_error_and_no_ranking() -> None:
-    def score(prefix: str, continuation: str) -> float:
-        if prefix.startswith("A person"):
-            raise ModelError("the graphics card fell out")
-        return -1.0
+def failing_at_ranking(prefix: str, continuation: str) -> float:
+    if prefix.startswith("A person"):
+        raise ModelError("the graphics card fell out")
+    return -1.0
 
-    with Recommender(scoring_model(score), ITEMS) as recommender:
+
+def test_where_the_model_fails_the_other_signals_rank_and_it_is_told() -> None:
+    with Recommender(scoring_model(failing_at_ranking), ITEMS) as recommender:
         profile = recommender.profile(EVENTS)
+        ranking = recommender.recommend(profile)
+        alone = recommender.recommend(profile, strategy="none")
+        assert ranking in recommender.store.rankings("ana")
+    (failure,) = ranking.failures
+    assert (failure.what, failure.stand_in) == ("likelihood_ratio", "the other signals")
+    assert "fell out" in failure.reason
+    assert any("likelihood_ratio failed" in note and "fell out" in note for note in ranking.notes)
+    assert ranking.items == alone.items
+    assert "likelihood_ratio" not in ranking[0].signals
+
+
+def test_a_model_that_fails_where_nothing_else_tells_gives_an_error_and_no_ranking() -> None:
+    items = [{"id": name, "title": "Same", "domain": "films"} for name in "cab"]
+    with Recommender(scoring_model(failing_at_ranking), items) as recommender:
+        profile = recommender.profile(EVENTS[1:])
         with pytest.raises(ModelError, match="fell out"):
             recommender.recommend(profile)
         assert recommender.store.rankings("ana") == []
+
+
+def test_the_cost_of_a_ranking_is_told_before_it_runs(
+    recommender: Recommender, profile: InterestProfile
+) -> None:
+    before = recommender.model.usage
+    cost = recommender.ranking_cost(profile)
+    fewer = recommender.ranking_cost(profile, reordering={"filters": ["domain=books"]})
+    assert recommender.model.usage == before
+    assert recommender.recommend(profile).usage.calls <= cost.calls
+    assert 0 < fewer.prompt_tokens < cost.prompt_tokens
+    assert recommender.ranking_cost(profile, strategy="none").calls == 0
 
 
 def test_a_model_that_can_do_nothing_is_refused() -> None:

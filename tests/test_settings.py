@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -11,12 +12,11 @@ from llmrec.behavior.events import KNOWN_ACTIONS
 from llmrec.errors import InputError
 from llmrec.settings import (
     DEFAULT_ACTION_STRENGTHS,
-    FusionWeights,
     InterestNumbers,
-    ProfileFusionWeights,
     Settings,
     load_settings,
 )
+from llmrec.weights import SIGNAL_FIELDS, FusionWeights, LogFusionWeights, ProfileFusionWeights
 
 
 @pytest.fixture(autouse=True)
@@ -50,6 +50,9 @@ class TestSources:
             "labelled_by_model": "4",
             "numbers": '{"core_support": 9}',
             "profile_fusion": '{"hints": 0}',
+            "log_fusion": '{"popularity": 0}',
+            "weights": str(tmp_path / "weights.json"),
+            "ranking_strategy": "none",
         }
         assert set(values) == set(Settings.model_fields)
         for name, value in values.items():
@@ -59,6 +62,8 @@ class TestSources:
         assert settings.action_strengths == {"lend": 0.4}
         assert settings.numbers == InterestNumbers(core_support=9)
         assert settings.profile_fusion == ProfileFusionWeights(hints=0)
+        assert settings.log_fusion == LogFusionWeights(popularity=0)
+        assert (settings.weights, settings.ranking_strategy) == (tmp_path / "weights.json", "none")
         assert (settings.threads, settings.timeout, settings.context_length) == (3, 7.5, 512)
         assert settings.store == tmp_path / "store.sqlite3"
         assert (settings.prefix_megabytes, settings.prefix_folder) == (9, tmp_path / "states")
@@ -70,9 +75,11 @@ class TestSources:
     def test_one_weight_of_the_fusion_has_its_own_variable(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("LLMREC_FUSION__MODEL", "0.9")
         monkeypatch.setenv("LLMREC_PROFILE_FUSION__HINTS", "0.5")
+        monkeypatch.setenv("LLMREC_LOG_FUSION__POPULARITY", "0.5")
         monkeypatch.setenv("LLMREC_NUMBERS__SHORT_HALF_LIFE_DAYS", "7")
         assert load_settings().fusion == FusionWeights(model=0.9)
         assert load_settings().profile_fusion == ProfileFusionWeights(hints=0.5)
+        assert load_settings().log_fusion == LogFusionWeights(popularity=0.5)
         assert load_settings().numbers == InterestNumbers(short_half_life_days=7)
 
     def test_an_argument_comes_before_the_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,7 +114,9 @@ class TestSources:
         monkeypatch.setenv("MODEL", "x")
         assert load_settings().model == "embedded"
 
-    @pytest.mark.parametrize("field", ["store", "cache_dir", "prompts", "vocabulary", "prefix_folder"])
+    @pytest.mark.parametrize(
+        "field", ["store", "cache_dir", "prompts", "vocabulary", "prefix_folder", "weights"]
+    )
     def test_a_path_may_begin_at_home(
         self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, field: str
     ) -> None:
@@ -136,7 +145,9 @@ class TestFaults:
             ("CANDIDATES", "0", "candidates", "greater than or equal to 1"),
             ("ACTION_STRENGTHS", '{"lend": 7}', "action_strengths.lend", "less than or equal to 1"),
             ("FUSION__BM25", "-1", "fusion.bm25", "greater than or equal to 0"),
-            ("FUSION", '{"model": 0, "bm25": 0, "interests": 0}', "fusion", "must be above 0"),
+            ("LOG_FUSION__POPULARITY", "-1", "log_fusion.popularity", "greater than or equal to 0"),
+            ("FUSION", json.dumps(dict.fromkeys(SIGNAL_FIELDS, 0)), "fusion", "must be above 0"),
+            ("FUSION", '{"gate_low": 0.2}', "fusion", "gate_low (0.2) must be below gate_high (0.1)"),
         ],
     )
     def test_a_value_that_cannot_be_used_is_told_with_its_variable(

@@ -7,7 +7,7 @@ import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timezone
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import (
     BaseModel,
@@ -21,6 +21,8 @@ from pydantic import (
 )
 
 from llmrec.errors import InputError
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
 
 Action = Literal[
     "view",
@@ -267,6 +269,14 @@ def validate_record(model: type[Any] | TypeAdapter[Any], record: Any, where: str
         return model.model_validate(record)
     except ValidationError as error:
         raise InputError(f"{where}: {describe_validation_error(error)}") from error
+
+
+def validated(model: type[ModelT], given: ModelT | Mapping[str, Any] | None, where: str) -> ModelT:
+    """A model as it is, a mapping validated, or the defaults. Raises InputError as `validate_record`."""
+    if isinstance(given, model):
+        return given
+    found: ModelT = validate_record(model, given if given is not None else {}, where)
+    return found
 
 
 def describe_validation_error(error: ValidationError) -> str:

@@ -65,7 +65,6 @@ def show_result(terminal: Terminal, result: DemoResult) -> None:
 
     for each in result.people:
         tell_profile(terminal, each.profile)
-        tell_ranking(terminal, each.ranking)
     terminal.show(
         Text(
             f"{plural(len(result.people), 'person').replace('persons', 'people')}, "
@@ -82,6 +81,7 @@ def show_result(terminal: Terminal, result: DemoResult) -> None:
                 terminal, title, each.person.summary, each.profile, each.ranking, most=TREE_LINES
             )
         )
+        tell_ranking(terminal, each.ranking)
     terminal.show(
         heading("How long it took"),
         facts([(name, f"{value:6.1f} s") for name, value in _stages(result)]),

@@ -15,6 +15,7 @@ from llmrec.llm.base import Capabilities, Usage
 from llmrec.llm.local_facts import GgufFacts
 from llmrec.llm.registry import ModelKind
 from llmrec.prompting.templates import PromptInfo
+from llmrec.ranking.base import Budget, Cost
 from llmrec.ranking.interview import Question
 from llmrec.ranking.types import Ranking
 
@@ -43,6 +44,34 @@ class RankingsDocument(BaseModel):
     events_report: CleaningReport
     """What reading the events found; empty when a profile was given."""
     catalog_report: CleaningReport
+    log_report: CleaningReport | None = None
+    """What reading the interaction log found; None without one."""
+    notes: tuple[str, ...] = ()
+
+
+class PersonCost(BaseModel):
+    """What ranking for one person would ask of the model."""
+
+    model_config = ConfigDict(frozen=True)
+
+    user_id: str
+    cost: Cost
+
+
+class CostsDocument(BaseModel):
+    """What `llmrec recommend --cost --json` writes."""
+
+    model_config = ConfigDict(frozen=True)
+
+    strategy: str
+    """How the model would be asked to rank."""
+    costs: tuple[PersonCost, ...]
+    """At most and without a budget, in the order of the people."""
+    budget: Budget | None = None
+    """What was allowed for each person, where anything was bounded."""
+    events_report: CleaningReport
+    catalog_report: CleaningReport
+    log_report: CleaningReport | None = None
     notes: tuple[str, ...] = ()
 
 

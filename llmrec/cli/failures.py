@@ -22,9 +22,9 @@ class ReaderGoneError(Exception):
 
 # The library speaks of Python's arguments; a reader of the command line knows them as options.
 _IN_OPTIONS: tuple[tuple[re.Pattern[str], str], ...] = (
-    (re.compile(r"\b(catalog-)?columns=\{'([^']*)': '([^']*)'\}"), r"--\1column \2=\3"),
-    (re.compile(r"\b(catalog-)?columns="), r"--\1column"),
-    (re.compile(r"\b(catalog-)?format= "), r"--\1format "),
+    (re.compile(r"\b((?:catalog|log)-)?columns=\{'([^']*)': '([^']*)'\}"), r"--\1column \2=\3"),
+    (re.compile(r"\b((?:catalog|log)-)?columns="), r"--\1column"),
+    (re.compile(r"\b((?:catalog|log)-)?format= "), r"--\1format "),
     (re.compile(r"\b(model|strategy|store)=(['\"])([^'\"]*)\2"), r"--\1 \3"),
     (re.compile(r"give the Recommender items, or name candidates"), "give one that holds items"),
     (re.compile(r"give an Item, or an id from it"), "give ids that --catalog holds"),

@@ -61,7 +61,7 @@ def interview(
     printf '1\\nno horror\\n' | llmrec interview --catalog items.jsonl --json
     """
     from llmrec.cli.documents import InterviewDocument
-    from llmrec.cli.people import profile_view, recommendations_view, tell_ranking
+    from llmrec.cli.people import profile_view, show_ranking
     from llmrec.cli.progress import ProgressReport
     from llmrec.cli.session import opened_recommender, opened_store, settings_from
     from llmrec.cli.sources import STANDARD_INPUT, FileOptions, check_files, read_catalog, tell_report
@@ -97,8 +97,7 @@ def interview(
         )
         return
     terminal.show(*profile_view(terminal, profile, f"from an interview of {len(given)} answers"))
-    tell_ranking(terminal, ranking)
-    terminal.show(*recommendations_view(ranking))
+    show_ranking(terminal, ranking)
 
 
 class _Talk:

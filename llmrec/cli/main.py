@@ -19,15 +19,18 @@ from llmrec.cli.anticipate import anticipate
 from llmrec.cli.demo import demo
 from llmrec.cli.diff import diff
 from llmrec.cli.edit import edit, edits, undo
+from llmrec.cli.evaluate import evaluate
 from llmrec.cli.failures import DONE, FAILED, INTERRUPTED, WRONG_USAGE, ReaderGoneError, UsageError
 from llmrec.cli.forget import forget
 from llmrec.cli.graph import graph
 from llmrec.cli.interrupts import no_interrupt_lost
 from llmrec.cli.interview import interview
 from llmrec.cli.options import show_help_without_command
+from llmrec.cli.panels import PanelCommand
 from llmrec.cli.profile import profile
 from llmrec.cli.recommend import recommend
 from llmrec.cli.terminal import PROGRAM, Terminal, silence_output
+from llmrec.cli.tune import tune
 from llmrec.errors import LlmrecError
 
 DEBUG_VARIABLE = "LLMREC_DEBUG"
@@ -50,7 +53,7 @@ app = typer.Typer(
 )
 app.command(short_help="See it work on six people.")(demo)
 app.command(short_help="Find interests in events.")(profile)
-app.command(short_help="Rank items, and say why.")(recommend)
+app.command(short_help="Rank items, and say why.", cls=PanelCommand)(recommend)
 app.command(short_help="Get to know somebody by questions.")(interview)
 app.command(short_help="Predict interests not shown yet.")(anticipate)
 app.command(short_help="Change a profile.")(edit)
@@ -59,6 +62,8 @@ app.command(short_help="List the edits of a profile.")(edits)
 app.command(short_help="Show what changed in a profile.")(diff)
 app.command(short_help="Delete what a person did.")(forget)
 app.command(short_help="Write a profile as a page or a graph.")(graph)
+app.command(short_help="Measure rankings beside baselines.")(evaluate)
+app.command(short_help="Learn the weights of signals.")(tune)
 app.add_typer(models.app, name="models", short_help="List models, and check one.")
 app.add_typer(prompts.app, name="prompts", short_help="Read and render the prompts.")
 

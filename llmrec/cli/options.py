@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from llmrec.cli.failures import WRONG_USAGE, UsageError
+from llmrec.cli.panels import FILES, MODEL
 
 
 class StrategyChoice(str, Enum):
@@ -46,15 +47,24 @@ PersonArgument = Annotated[str, typer.Argument(metavar="PERSON", help="Someone w
 JsonOption = Annotated[bool, typer.Option("--json", help="Write one JSON document instead.")]
 ModelOption = Annotated[
     str | None,
-    typer.Option("--model", metavar="SPEC", help="embedded, llama-cpp:PATH or openai:NAME@URL."),
+    typer.Option(
+        "--model",
+        metavar="SPEC",
+        help="embedded, llama-cpp:PATH or openai:NAME@URL.",
+        rich_help_panel=MODEL,
+    ),
 ]
 StrategyOption = Annotated[
     StrategyChoice | None,
-    typer.Option("--strategy", help="anchored chooses among labels, open writes them."),
+    typer.Option(
+        "--strategy",
+        help="How interests are found: anchored chooses among labels, open writes them.",
+        rich_help_panel=MODEL,
+    ),
 ]
 LanguageOption = Annotated[
     LanguageChoice | None,
-    typer.Option("--language", help="Of labels and reasons; auto follows the events."),
+    typer.Option("--language", help="Of labels and reasons; auto follows the events.", rich_help_panel=MODEL),
 ]
 StoreOption = Annotated[
     str | None,
@@ -63,6 +73,7 @@ StoreOption = Annotated[
         metavar="PATH",
         help="The SQLite file that keeps events, profiles and answers; else one in your data folder; "
         ":memory: keeps nothing.",
+        rich_help_panel=MODEL,
     ),
 ]
 VocabularyOption = Annotated[
@@ -71,11 +82,17 @@ VocabularyOption = Annotated[
         "--vocabulary",
         metavar="FILE",
         help="Your own interests to choose from, or catalog for the catalogue's categories.",
+        rich_help_panel=MODEL,
     ),
 ]
 PromptsOption = Annotated[
     Path | None,
-    typer.Option("--prompts", metavar="FOLDER", help="Your own templates, before the shipped ones."),
+    typer.Option(
+        "--prompts",
+        metavar="FOLDER",
+        help="Your own templates, before the shipped ones.",
+        rich_help_panel=MODEL,
+    ),
 ]
 CatalogOption = Annotated[
     str | None,
@@ -83,7 +100,12 @@ CatalogOption = Annotated[
 ]
 FormatOption = Annotated[
     FormatChoice | None,
-    typer.Option("--format", metavar="FORMAT", help=f"Of the events; else by the name: {FORMATS}."),
+    typer.Option(
+        "--format",
+        metavar="FORMAT",
+        help=f"Of the events; else by the name: {FORMATS}.",
+        rich_help_panel=FILES,
+    ),
 ]
 ColumnOption = Annotated[
     list[str] | None,
@@ -91,15 +113,39 @@ ColumnOption = Annotated[
         "--column",
         metavar="FIELD=COLUMN",
         help="Where the events have a field, as item_id=asin; action==view is for all. Repeatable.",
+        rich_help_panel=FILES,
     ),
 ]
 CatalogFormatOption = Annotated[
     FormatChoice | None,
-    typer.Option("--catalog-format", metavar="FORMAT", help="As --format, for the items."),
+    typer.Option(
+        "--catalog-format", metavar="FORMAT", help="As --format, for the items.", rich_help_panel=FILES
+    ),
 ]
 CatalogColumnOption = Annotated[
     list[str] | None,
-    typer.Option("--catalog-column", metavar="FIELD=COLUMN", help="As --column, for the items."),
+    typer.Option(
+        "--catalog-column",
+        metavar="FIELD=COLUMN",
+        help="As --column, for the items.",
+        rich_help_panel=FILES,
+    ),
+]
+LogOption = Annotated[
+    str | None,
+    typer.Option(
+        "--log", metavar="FILE", help="What many people chose: events, or user_id with items; or -."
+    ),
+]
+LogFormatOption = Annotated[
+    FormatChoice | None,
+    typer.Option("--log-format", metavar="FORMAT", help="As --format, for the log.", rich_help_panel=FILES),
+]
+LogColumnOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--log-column", metavar="FIELD=COLUMN", help="As --column, for the log.", rich_help_panel=FILES
+    ),
 ]
 LimitOption = Annotated[int, typer.Option("-k", "--k", min=1, help="How many items to recommend.")]
 

@@ -11,12 +11,15 @@ from rich.text import Text
 from llmrec.cli.interest_views import ended_view, predicted_view, suppressed_line, suppressed_view
 from llmrec.cli.sources import tell_report
 from llmrec.cli.terminal import Terminal
-from llmrec.cli.views import heading, interests_view, plural, ranking_view, section
+from llmrec.cli.views import facts, heading, interests_view, plural, ranking_view, section
 from llmrec.errors import InputError
 
 if TYPE_CHECKING:
+    from llmrec.cli.documents import CostsDocument
     from llmrec.interests.profile import InterestProfile
     from llmrec.ranking.types import Ranking
+
+MOST_FAILURES = 3
 
 
 def check_not_empty(profiles: Sequence[InterestProfile], *, has_catalog: bool) -> None:
@@ -38,9 +41,25 @@ def tell_profile(terminal: Terminal, profile: InterestProfile) -> None:
 
 
 def tell_ranking(terminal: Terminal, ranking: Ranking) -> None:
-    """Tell what a reader of a ranking should know beside it."""
+    """Tell what a reader of a ranking should know beside it: what failed as warnings, then the notes."""
+    from llmrec.explanation.notes import failure_notes
+
+    for failure in ranking.failures[:MOST_FAILURES]:
+        told = f"{failure.what} failed ({failure.reason}): {failure.stand_in} stood in for it"
+        terminal.note(f"{ranking.user_id}: {told}", label="warning")
+    if len(ranking.failures) > MOST_FAILURES:
+        more = plural(len(ranking.failures) - MOST_FAILURES, "more failure")
+        terminal.note(f"{ranking.user_id}: {more}, all of them in --json", label="warning")
+    of_failures = set(failure_notes(ranking.failures))
     for note in ranking.notes:
-        terminal.note(f"{ranking.user_id}: {note}")
+        if note not in of_failures:
+            terminal.note(f"{ranking.user_id}: {note}")
+
+
+def show_ranking(terminal: Terminal, ranking: Ranking) -> None:
+    """Show the items recommended to one person, and tell beside them what a reader should know."""
+    terminal.show(*recommendations_view(terminal, ranking))
+    tell_ranking(terminal, ranking)
 
 
 def profile_view(
@@ -74,14 +93,14 @@ def predictions_view(profile: InterestProfile) -> Sequence[RenderableType]:
     )
 
 
-def recommendations_view(ranking: Ranking) -> Sequence[RenderableType]:
+def recommendations_view(terminal: Terminal, ranking: Ranking) -> Sequence[RenderableType]:
     """The items recommended to one person."""
     seconds = sum(ranking.seconds.values())
     count = plural(ranking.candidates, "candidate")
     return (
         heading(ranking.user_id, f"the best {len(ranking)} of {count}, ranked in {seconds:.1f} s"),
         Text(),
-        ranking_view(ranking),
+        ranking_view(ranking, terminal.out),
         Text(),
     )
 
@@ -98,6 +117,22 @@ def demo_person_view(
         interests_view(profile.hierarchy, terminal.out, most=most),
         Text(),
         section(f"The best {len(ranking)} of {ranking.candidates} candidates ({ranking_seconds:.1f} s)"),
-        ranking_view(ranking),
+        ranking_view(ranking, terminal.out),
         Text(),
     )
+
+
+def costs_view(document: CostsDocument) -> Sequence[RenderableType]:
+    """What ranking would ask of the model at most, person by person."""
+    rows = [
+        (
+            each.user_id,
+            f"{plural(each.cost.calls, 'call')}, {each.cost.prompt_tokens:,} tokens to read, "
+            f"{each.cost.completion_tokens:,} to write",
+        )
+        for each in document.costs
+    ]
+    told = (
+        f"by {document.strategy}, without a budget; nothing was ranked, and finding interests is not counted"
+    )
+    return (heading("What ranking would ask of the model at most", told), Text(), facts(rows), Text())

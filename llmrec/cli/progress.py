@@ -57,8 +57,11 @@ class ProgressReport:
         finally:
             self._bar.start()
 
-    def update(self, stage: str, done: int = 0, total: int | None = None) -> None:
-        """Say that a stage has `done` of `total` steps behind it; None for a total nobody knows."""
+    def update(self, stage: str, done: int = 0, total: int | None = None, *, detail: str = "") -> None:
+        """Say that a stage has `done` of `total` steps behind it; None for a total nobody knows.
+
+        `detail` stands behind the count on a terminal that is wide enough, for example a speed.
+        """
         if self._bar is None or self._task is None:
             if stage != self._current:
                 self._terminal.stage(stage)
@@ -66,6 +69,8 @@ class ProgressReport:
             if stage != self._current:
                 self._bar.reset(self._task, description=stage)
             count = "" if total is None else f"{done}/{total}"
+            if detail and self._terminal.err.width >= NARROW:
+                count = f"{count} {detail}"
             self._bar.update(self._task, completed=done, total=total, count=count)
         self._current = stage
 

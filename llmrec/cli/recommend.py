@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -16,11 +16,32 @@ from llmrec.cli.options import (
     JsonOption,
     LanguageOption,
     LimitOption,
+    LogColumnOption,
+    LogFormatOption,
+    LogOption,
     ModelOption,
     PromptsOption,
     StoreOption,
     StrategyOption,
     VocabularyOption,
+)
+from llmrec.cli.ranking_options import (
+    BasisChoice,
+    BasisOption,
+    CalibrateOption,
+    CapOption,
+    CostOption,
+    DiversityOption,
+    MaxCallsOption,
+    MaxSecondsOption,
+    MaxTokensOption,
+    NoveltyOption,
+    RankByOption,
+    SeedOption,
+    WeightsOption,
+    WhereOption,
+    budget_from,
+    reordering_from,
 )
 from llmrec.cli.terminal import Terminal
 
@@ -51,10 +72,26 @@ def recommend(
     repeats: Annotated[
         bool, typer.Option("--repeats", help="Recommend what the person already touched, too.")
     ] = False,
+    log: LogOption = None,
+    rank_by: RankByOption = None,
+    basis: BasisOption = BasisChoice.both,
+    weights: WeightsOption = None,
+    seed: SeedOption = 0,
+    diversity: DiversityOption = 0.0,
+    calibrate: CalibrateOption = 0.0,
+    novelty: NoveltyOption = 0.0,
+    cap: CapOption = None,
+    where: WhereOption = None,
+    max_calls: MaxCallsOption = None,
+    max_tokens: MaxTokensOption = None,
+    max_seconds: MaxSecondsOption = None,
+    cost: CostOption = False,
     event_format: FormatOption = None,
     column: ColumnOption = None,
     catalog_format: CatalogFormatOption = None,
     catalog_column: CatalogColumnOption = None,
+    log_format: LogFormatOption = None,
+    log_column: LogColumnOption = None,
     model: ModelOption = None,
     strategy: StrategyOption = None,
     language: LanguageOption = None,
@@ -72,14 +109,22 @@ def recommend(
     \b
     llmrec recommend events.jsonl --catalog items.jsonl
     llmrec recommend --say "quiet science fiction" --catalog items.jsonl
+    llmrec recommend events.jsonl --catalog items.jsonl --log log.jsonl
     llmrec profile events.csv --catalog items.csv --json > p.json
     llmrec recommend --profile p.json --catalog items.csv
     """
-    from llmrec.cli.documents import RankingsDocument
-    from llmrec.cli.people import recommendations_view, tell_profile, tell_ranking
+    from llmrec.cli.documents import CostsDocument, PersonCost, RankingsDocument
+    from llmrec.cli.people import costs_view, show_ranking, tell_profile
     from llmrec.cli.progress import ProgressReport
     from llmrec.cli.session import opened_recommender, opened_store, settings_from
-    from llmrec.cli.sources import FileOptions, check_files, read_candidates, read_catalog, tell_report
+    from llmrec.cli.sources import (
+        FileOptions,
+        check_files,
+        read_candidates,
+        read_catalog,
+        read_interaction_log,
+        tell_report,
+    )
     from llmrec.cli.whom import Given, people_to_recommend_to
 
     terminal: Terminal = context.obj
@@ -90,39 +135,74 @@ def recommend(
     if not catalog and not candidates:
         raise UsageError("nothing to recommend: give the items with --catalog, or --candidates")
     settings = settings_from(
-        model=model, strategy=strategy, language=language, vocabulary=vocabulary, prompts=prompts
+        model=model,
+        strategy=strategy,
+        language=language,
+        vocabulary=vocabulary,
+        prompts=prompts,
+        weights=weights,
+        ranking_strategy=rank_by,
     )
-    check_files(events, saved, catalog, candidates)
+    reordering = reordering_from(
+        diversity=diversity, calibration=calibrate, novelty=novelty, caps=cap or (), filters=where or ()
+    )
+    budget = budget_from(calls=max_calls, tokens=max_tokens, seconds=max_seconds)
+    check_files(events, saved, catalog, candidates, log)
     items, catalog_report = read_catalog(
         terminal, FileOptions(catalog, catalog_format, catalog_column or ()) if catalog else None
     )
     named = read_candidates(terminal, candidates) if candidates else None
+    choices, log_report = (
+        read_interaction_log(terminal, FileOptions(log, log_format, log_column or ()), items, settings)
+        if log
+        else (None, None)
+    )
     with opened_store(terminal, store, settings) as kept, ProgressReport(terminal) as progress:
         whom = people_to_recommend_to(terminal, given, kept)
-        with opened_recommender(progress, items, settings, kept) as (recommender, turn):
-            profiles, rankings = [], []
+        with opened_recommender(progress, items, settings, kept, choices) as (recommender, turn):
+            which: dict[str, Any] = {
+                "candidates": named,
+                "k": k,
+                "repeats": repeats,
+                "basis": basis.value,
+                "reordering": reordering,
+            }
+            profiles, rankings, costs = [], [], []
             for person in whom.people:
                 turn.person = person.user_id
                 profiles.append(person.profile(recommender))
-                rankings.append(recommender.recommend(profiles[-1], candidates=named, k=k, repeats=repeats))
+                if cost:
+                    most = recommender.ranking_cost(profiles[-1], **which)
+                    costs.append(PersonCost(user_id=person.user_id, cost=most))
+                else:
+                    rankings.append(recommender.recommend(profiles[-1], **which, budget=budget, seed=seed))
+    beside: dict[str, Any] = {
+        "events_report": whom.reading,
+        "catalog_report": catalog_report,
+        "log_report": log_report,
+        "notes": whom.notes,
+    }
+    costed = (
+        CostsDocument(strategy=settings.ranking_strategy, costs=tuple(costs), budget=budget, **beside)
+        if cost
+        else None
+    )
     if as_json:
         terminal.write_json(
-            RankingsDocument(
-                rankings=tuple(rankings),
-                profiles=tuple(profiles),
-                events_report=whom.reading,
-                catalog_report=catalog_report,
-                notes=whom.notes,
-            )
+            costed or RankingsDocument(rankings=tuple(rankings), profiles=tuple(profiles), **beside)
         )
         return
     if events and whom.read_in_parts:
         tell_report(terminal, events, whom.reading)
     tell_report(terminal, catalog or "the catalogue", catalog_report)
+    if log and log_report is not None:
+        tell_report(terminal, log, log_report)
     for note in whom.notes:
         terminal.note(note)
-    for person, profile, ranking in zip(whom.people, profiles, rankings, strict=True):
+    for at, (person, profile) in enumerate(zip(whom.people, profiles, strict=True)):
         if person.is_new:
             tell_profile(terminal, profile)
-        tell_ranking(terminal, ranking)
-        terminal.show(*recommendations_view(ranking))
+        if costed is None:
+            show_ranking(terminal, rankings[at])
+    if costed is not None:
+        terminal.show(*costs_view(costed))

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from llmrec.cli.failures import UsageError
 from llmrec.cli.progress import ProgressReport
+from llmrec.cli.ranking_options import RankBy
 from llmrec.cli.terminal import PROGRAM, Terminal
 from llmrec.errors import InputError, StoreError
 from llmrec.llm.private_files import create_private_file
 
 if TYPE_CHECKING:
     from llmrec.behavior.events import Catalog
+    from llmrec.candidates.log import InteractionLog
     from llmrec.recommender import Recommender
     from llmrec.settings import Settings
     from llmrec.store import Store
@@ -40,6 +42,14 @@ def settings_from(**options: Any) -> Settings:
         raise UsageError(f"there is no vocabulary at {settings.vocabulary}: check the path")
     if settings.prompts is not None and not settings.prompts.is_dir():
         raise UsageError(f"there is no folder of prompts at {settings.prompts}: check the path")
+    if settings.weights is not None and not settings.weights.is_file():
+        raise UsageError(f"there is no file of weights at {settings.weights}: check the path")
+    strategies = [choice.value for choice in RankBy]
+    if settings.ranking_strategy not in strategies:
+        raise UsageError(
+            "the setting ranking_strategy (LLMREC_RANKING_STRATEGY) is not usable: choose among "
+            f"{', '.join(strategies)}"
+        )
     return settings
 
 
@@ -75,14 +85,20 @@ def opened_store(terminal: Terminal, given: str | None, settings: Settings) -> I
 
 @contextlib.contextmanager
 def opened_recommender(
-    progress: ProgressReport, catalog: Catalog, settings: Settings, store: Store
+    progress: ProgressReport,
+    catalog: Catalog,
+    settings: Settings,
+    store: Store,
+    log: InteractionLog | None = None,
 ) -> Iterator[tuple[Recommender, Turn]]:
     """Open the model over a catalogue; what goes on is shown with the name of the person whose turn it is."""
     from llmrec.recommender import Recommender
 
     turn = Turn(progress)
     progress.update("opening the model")
-    with Recommender(None, catalog, settings=settings, store=store, progress=turn.show) as recommender:
+    with Recommender(
+        None, catalog, settings=settings, store=store, log=log, progress=turn.show
+    ) as recommender:
         yield recommender, turn
 
 

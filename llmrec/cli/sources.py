@@ -17,7 +17,9 @@ from llmrec.errors import InputError
 if TYPE_CHECKING:
     from llmrec.behavior.cleaning import CleaningNote, CleaningReport
     from llmrec.behavior.events import Catalog, Event, Item
+    from llmrec.candidates.log import InteractionLog
     from llmrec.interests.profile import InterestProfile
+    from llmrec.settings import Settings
 
 STANDARD_INPUT = "-"
 TABLES = (".csv", ".tsv", ".parquet", ".pq", ".item")
@@ -122,6 +124,38 @@ def read_catalog(terminal: Terminal, source: FileOptions | None) -> tuple[Catalo
         ) from error
     kept, cleaning = clean_items(items, rows=report.rows, source=source.path)
     return Catalog(kept), report.then(cleaning)
+
+
+def read_interaction_log(
+    terminal: Terminal, source: FileOptions, catalog: Catalog, settings: Settings
+) -> tuple[InteractionLog, CleaningReport]:
+    """Read what many people chose, and tell where none of it is in the catalogue.
+
+    Raises UsageError for a column that cannot be, InputError when the file cannot be used or says nothing.
+    """
+    from llmrec.behavior.columns import EVENT_COLUMNS
+    from llmrec.candidates.log_reader import read_log
+
+    columns = columns_from(source.columns, EVENT_COLUMNS, "--log-column")
+    _tell_what_is_awaited(terminal, source.path, "an interaction log")
+    try:
+        log, report = read_log(source.path, format=_format(source), columns=columns, settings=settings)
+    except InputError as error:
+        raise InputError(
+            str(error).replace("columns=", "log-columns=").replace("format= ", "log-format= ")
+        ) from error
+    if not log:
+        raise InputError(
+            f"nobody chose anything in the log {_name(source.path)}: give events that speak for items, or "
+            "lines with user_id and items"
+        )
+    if catalog and not any(item_id in catalog for item_id in log.counts):
+        terminal.note(
+            f"none of the {len(log.counts):,} items of the log {_name(source.path)} is in the catalogue, so "
+            "it counts for nothing: check that both have the same ids",
+            label="warning",
+        )
+    return log, report
 
 
 def read_candidates(terminal: Terminal, path: str) -> list[Item | str]:

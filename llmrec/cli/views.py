@@ -22,6 +22,7 @@ SMALLEST_WEIGHT = 0.005
 BAR_WIDTH = 12
 WIDE_ENOUGH_FOR_BARS = 80
 WIDE_ENOUGH_FOR_TIERS = 54
+WIDE_ENOUGH_FOR_PROBABILITIES = 54
 MINUS = "−"
 TERMS = {"short-term": "short", "long-term": "long", "both": "both"}
 TIERS = {"core": ("●", "core"), "regular": ("◐", "regular"), "occasional": ("○", "occasional")}
@@ -156,21 +157,57 @@ def _bar(weight: float, turned_away: bool) -> Text:
     return Text(bar, style="red" if turned_away else "green")
 
 
-def ranking_view(ranking: Ranking) -> RenderableType:
-    """The items with their scores, and under each the line that says why."""
+def ranking_view(ranking: Ranking, console: Console) -> RenderableType:
+    """The items with score and probability, what moved them, and under each the line that says why.
+
+    The probability stands there where that says more than that all are alike. Where the terminal is narrow it
+    stands below the score, and a last line tells what it means.
+    """
     if not len(ranking):
         return Text("nothing could be ranked", style="italic")
-    grid = Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
-    grid.add_column(justify="right", style="dim", no_wrap=True)
-    grid.add_column(justify="right", no_wrap=True)
-    grid.add_column(overflow="fold", ratio=1)
+    telling, wide = _probabilities_tell(ranking), console.width >= WIDE_ENOUGH_FOR_PROBABILITIES
+    grid = Table(
+        box=None, show_header=wide, header_style="dim", padding=(0, 2 if wide else 1, 0, 0), pad_edge=False
+    )
+    grid.add_column("", justify="right", style="dim", no_wrap=True)
+    grid.add_column("score", justify="right", no_wrap=True)
+    if telling and wide:
+        grid.add_column("likely", justify="right", no_wrap=True)
+    grid.add_column("", overflow="fold", ratio=1)
     for ranked in ranking.items:
-        grid.add_row(str(ranked.rank), Text(signed(ranked.score), style="green"), _item_view(ranked))
-    return grid
+        score = Text(signed(ranked.score), style="green")
+        likely = Text(percent(ranked.probability) if telling else "")
+        if telling and not wide:
+            score.append("\n").append_text(likely)
+        columns = [score, likely] if telling and wide else [score]
+        grid.add_row(str(ranked.rank), *columns, _item_view(ranked))
+    if not telling or wide:
+        return grid
+    count = f"{ranking.candidates:,}"
+    return Group(grid, prose(f"%: how likely the person is to choose it, of the {count} candidates", "dim"))
+
+
+def percent(probability: float | None) -> str:
+    """A probability in whole percent; what would round to none is below one."""
+    if probability is None:
+        return ""
+    rounded = f"{probability:.0%}"
+    return "<1%" if rounded == "0%" else rounded
+
+
+def _probabilities_tell(ranking: Ranking) -> bool:
+    """Whether the likeliest item stands out from what it would be if all were alike."""
+    known = [ranked.probability for ranked in ranking.items if ranked.probability is not None]
+    return bool(known) and percent(max(known)) != percent(1 / max(ranking.candidates, 1))
 
 
 def _item_view(ranked: RankedItem) -> RenderableType:
     title = plain(ranked.item.title, "bold")
+    moved = ranked.placement
+    if moved is not None and moved.from_rank != ranked.rank:
+        title.append(
+            f"  {'↑' if moved.from_rank > ranked.rank else '↓'} from {moved.from_rank}", "not bold yellow"
+        )
     kinds = dict.fromkeys([*filter(None, [ranked.item.domain]), *ranked.item.categories])
     if kinds:
         title.append("  ").append_text(plain(", ".join(kinds), "not bold cyan"))
@@ -183,7 +220,7 @@ def facts(rows: Sequence[tuple[str, str]]) -> RenderableType:
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column(overflow="fold")
     for name, value in rows:
-        grid.add_row(name, plain(value))
+        grid.add_row(plain(name), plain(value))
     return grid
 
 

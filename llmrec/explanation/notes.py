@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from llmrec.behavior.events import Catalog
+from llmrec.ranking.base import Failure
 
 
 def displaced_note(event_ids: Sequence[str]) -> list[str]:
@@ -24,3 +25,22 @@ def nothing_to_rank_note(catalog: Catalog, candidates: object) -> str:
     if not catalog:
         return "the catalogue is empty: give the Recommender items, or name candidates"
     return "the person already knows every item of the catalogue: add items, or allow repeats"
+
+
+def nothing_known_note(*, with_log: bool) -> str:
+    """Say how items stand for somebody of whom nothing is known."""
+    if with_log:
+        return "nothing is known of this person, so the items stand by how many people chose them"
+    return (
+        "nothing is known of this person, so the first items stand in the order of their ids: "
+        "give an event, or a sentence with the action 'say'"
+    )
+
+
+def failure_notes(failures: Sequence[Failure]) -> list[str]:
+    """Say what of the model's part failed and what stood in for it: the first failure, and how many more."""
+    if not failures:
+        return []
+    first = failures[0]
+    more = f"; and {len(failures) - 1} more failures" if len(failures) > 1 else ""
+    return [f"{first.what} failed ({first.reason}): {first.stand_in} stood in for it{more}"]

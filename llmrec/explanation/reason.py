@@ -8,6 +8,15 @@ from llmrec.prompting.templates import PromptLibrary
 from llmrec.ranking.types import RankedItem
 
 MAX_EXAMPLES = 2
+MAX_PARTS = 4
+
+SAME_REASON = {
+    "bm25_best": "bm25",
+    "embedding_best": "embedding",
+    "popular_factors": "co_occurrence",
+    "item_factors": "co_occurrence",
+}
+"""Signals that say much the same as another one."""
 
 
 def reason(library: PromptLibrary, profile: InterestProfile, ranked: RankedItem) -> str:
@@ -17,20 +26,19 @@ def reason(library: PromptLibrary, profile: InterestProfile, ranked: RankedItem)
     whether it shows mostly in what the person did lately, how many events are behind it, the log-likelihood
     ratio in nats.
     """
-    raising = sorted(
-        (
-            name
-            for name, signal in ranked.signals.items()
-            if signal.contribution > 0 and _speaks(ranked, name)
-        ),
-        key=lambda name: (-ranked.signals[name].contribution, name),
+    raised: dict[str, float] = {}
+    speaking: set[str] = set()
+    for name, signal in ranked.signals.items():
+        said_as = SAME_REASON.get(name, name)
+        raised[said_as] = raised.get(said_as, 0.0) + signal.contribution
+        if signal.value > 0:
+            speaking.add(said_as)
+    told = sorted(
+        (name for name, amount in raised.items() if amount > 0 and name in speaking),
+        key=lambda name: (-raised[name], name),
     )
-    parts = [part for name in raising for part in [_part(profile, ranked, name)] if part]
+    parts = [part for name in told for part in [_part(profile, ranked, name)] if part][:MAX_PARTS]
     return library.render("explanation/reason", profile.language, parts=parts).text.strip()
-
-
-def _speaks(ranked: RankedItem, name: str) -> bool:
-    return ranked.signals[name].value > 0
 
 
 def _part(profile: InterestProfile, ranked: RankedItem, name: str) -> dict[str, object] | None:
@@ -39,7 +47,8 @@ def _part(profile: InterestProfile, ranked: RankedItem, name: str) -> dict[str, 
     if name == "bm25":
         examples = _titles(profile, [part.id for part in ranked.evidence.events], leave_out=ranked.item.id)
         return {"signal": name, "examples": examples} if examples else None
-    return {"signal": name, "value": round(ranked.signals[name].value, 1)}
+    signal = ranked.signals.get(name)
+    return {"signal": name, "value": round(signal.value, 1) if signal is not None else 0}
 
 
 def _interest_part(profile: InterestProfile, ranked: RankedItem) -> dict[str, object] | None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from llmrec.behavior.events import Item
+from llmrec.errors import InputError
 from llmrec.interests.profile import InterestProfile
 from llmrec.interests.subjects import wanted_words
 
@@ -17,6 +18,12 @@ MAX_HINTS = 20
 
 Basis = Literal["both", "history", "profile"]
 """What of a person is ranked by: the events, the interests found in them, or both."""
+
+
+def check_basis(basis: str) -> None:
+    """Raise InputError for what is no basis."""
+    if basis not in get_args(Basis):
+        raise InputError(f"the basis is {basis!r}: choose among {', '.join(get_args(Basis))}")
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,10 @@
-"""Which of a person's interests an item belongs to, and which items of a catalogue are worth ranking."""
+"""Which of a person's interests an item belongs to."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
-from llmrec.behavior.events import Catalog, Item
+from llmrec.behavior.events import Item
 from llmrec.candidates.bm25 import item_text, tokenize
 from llmrec.interests.anchored import label_subject
 from llmrec.interests.extraction import EventLabel, StageProgress
@@ -17,11 +17,9 @@ from llmrec.interests.subjects import item_subject
 from llmrec.interests.taxonomy import Vocabulary
 from llmrec.llm.embedder import Embedder
 from llmrec.ranking.types import Contribution
-from llmrec.ranking.words import WordMatches
 
 MAX_KEPT_ITEMS = 100_000
 PREPARED_AT_ONCE = 512
-PROGRESS_EVERY = 500
 
 
 class InterestMatcher:
@@ -54,8 +52,18 @@ class InterestMatcher:
     def contributions(self, hierarchy: InterestHierarchy, item: Item) -> tuple[Contribution, ...]:
         """The interests an item belongs to, each with its weight times how surely the item belongs there.
 
-        Interests that the vocabulary does not know match by their label's words. Disliked ones count below
-        zero. The largest amounts come first.
+        Disliked ones count below zero. The largest amounts come first.
+        """
+        found = [
+            Contribution(id=interest_id, amount=hierarchy[interest_id].balance * share)
+            for interest_id, share in self.memberships(hierarchy, item).items()
+        ]
+        return tuple(sorted(found, key=lambda part: (-abs(part.amount), part.id)))
+
+    def memberships(self, hierarchy: InterestHierarchy, item: Item) -> dict[str, float]:
+        """How surely an item belongs to each interest, from 0 to 1, by id.
+
+        Interests that the vocabulary does not know match by their label's words.
         """
         vocabulary = self._offer.vocabulary
         shares: dict[str, float] = {}
@@ -66,11 +74,7 @@ class InterestMatcher:
                 if step.id in hierarchy and not is_place:
                     shares[step.id] = max(shares.get(step.id, 0.0), label.share)
         shares.update(self._by_name(hierarchy, item, known=shares))
-        found = [
-            Contribution(id=interest_id, amount=hierarchy[interest_id].balance * share)
-            for interest_id, share in shares.items()
-        ]
-        return tuple(sorted(found, key=lambda part: (-abs(part.amount), part.id)))
+        return shares
 
     def hint_amount(self, hints: Sequence[Hint], item: Item) -> float:
         """The sum of the hints that an item shares, each with its balance times how surely it does."""
@@ -120,31 +124,3 @@ class InterestMatcher:
             elif names and names <= words and (above is None or above in known or above in found):
                 found[interest.id] = 1.0
         return found
-
-
-def choose_candidates(
-    catalog: Catalog,
-    matches: WordMatches,
-    interest_amounts: Callable[[Item], float],
-    *,
-    excluded: set[str],
-    most: int,
-    progress: StageProgress,
-) -> list[Item]:
-    """Take the items that match best by words and by interests, in turns, then the catalogue's own order."""
-    items = catalog.items_in_order
-    totals = matches.totals
-    allowed = [at for at, item in enumerate(items) if item.id not in excluded]
-    amounts: dict[int, float] = {}
-    for number, at in enumerate(allowed, start=1):
-        amounts[at] = interest_amounts(items[at])
-        if number % PROGRESS_EVERY == 0:
-            progress(number, len(allowed))
-    by_words = sorted(allowed, key=lambda at: (-float(totals[at]), at))
-    by_interests = sorted(allowed, key=lambda at: (-amounts[at], at))
-    chosen: dict[int, None] = {}
-    for pair in zip(by_words, by_interests, strict=True):
-        for at in pair:
-            if len(chosen) < most:
-                chosen.setdefault(at)
-    return [items[at] for at in chosen]

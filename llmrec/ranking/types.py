@@ -10,6 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from llmrec.behavior.events import Item
 from llmrec.llm.base import Usage
+from llmrec.ranking.base import Failure
+from llmrec.ranking.reorder.types import Placement, Reordering
 
 
 class Signal(BaseModel):
@@ -18,8 +20,8 @@ class Signal(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     value: float
-    """As measured, in the signal's own unit: nats for `likelihood_ratio`, a grade of 0 to 10 for `relevance`,
-    BM25's sum for `bm25`, summed weights for `interests`."""
+    """As measured, in the signal's own unit: nats for `likelihood_ratio`, BM25's sum for `bm25`, a cosine for
+    `embedding`, summed weights for `interests`, and so on (`docs/ranking.md`)."""
     contribution: float
     """What it adds to the score: its weight times its z-score among the candidates."""
 
@@ -54,8 +56,12 @@ class RankedItem(BaseModel):
     item: Item
     score: float
     """The sum of the signals' contributions; comparable within one ranking only."""
+    probability: float | None = Field(default=None, ge=0, le=1)
+    """How probable it is that the person chooses this one, if one of those ranked: they sum to 1 over all."""
     signals: dict[str, Signal]
     evidence: RankingEvidence = RankingEvidence()
+    placement: Placement | None = None
+    """What diversity, calibration and novelty credited and charged, where any was asked for."""
     why: str = ""
     """One line that says what carried the item."""
 
@@ -75,6 +81,10 @@ class Ranking(BaseModel):
     """The fingerprint of each prompt template that was used, by name."""
     notes: tuple[str, ...] = ()
     """What a reader should know about how the ranking was made."""
+    failures: tuple[Failure, ...] = ()
+    """What the model did not deliver, and what stood in for it."""
+    reordering: Reordering | None = None
+    """What was weighed beside relevance."""
     usage: Usage = Usage()
     """What the language model cost meanwhile; work that overlaps in other threads is counted in."""
     seconds: dict[str, float] = Field(default_factory=dict)

@@ -8,13 +8,11 @@ from typing import Literal
 
 import numpy as np
 
-from llmrec.behavior.events import HistoryEntry
-from llmrec.candidates.bm25 import Bm25Index, Scores, item_text
+from llmrec.candidates.bm25 import Bm25Index, Scores
 from llmrec.interests.profile import InterestProfile
-from llmrec.interests.subjects import wanted_words
+from llmrec.ranking.liked import liked_events
 from llmrec.ranking.types import Contribution
 
-MAX_EVENTS = 30
 MAX_NAMES = 200
 
 
@@ -26,20 +24,29 @@ class WordMatches:
     ids: tuple[str, ...]
     """The ids of the events or of the interests."""
     scores: Scores
-    """One row each, one column an item: BM25 times the row's part of all weights."""
+    """One row each, one column an item: BM25."""
+    weights: Scores
+    """Each row's part of all weights; they sum to 1."""
 
     @property
     def totals(self) -> Scores:
-        """The signal: one number an item."""
-        return np.asarray(self.scores.sum(axis=0), dtype=np.float32)
+        """The weighted mean of the rows: one number an item."""
+        return np.asarray(self.weights @ self.scores, dtype=np.float32)
+
+    @property
+    def best(self) -> Scores:
+        """The largest of each column."""
+        if not len(self.ids):
+            return np.zeros(self.scores.shape[1], dtype=np.float32)
+        return np.asarray(self.scores.max(axis=0), dtype=np.float32)
 
     def only(self, columns: Sequence[int]) -> WordMatches:
         """The same for some of the items."""
-        return WordMatches(self.of, self.ids, self.scores[:, list(columns)])
+        return WordMatches(self.of, self.ids, self.scores[:, list(columns)], self.weights)
 
     def contributions(self, column: int, most: int = 3) -> tuple[Contribution, ...]:
         """The rows whose words an item shares, those that count most first."""
-        amounts = self.scores[:, column]
+        amounts = self.scores[:, column] * self.weights
         order = sorted(range(len(amounts)), key=lambda row: (-float(amounts[row]), row))
         return tuple(
             Contribution(id=self.ids[row], amount=float(amounts[row]))
@@ -49,10 +56,8 @@ class WordMatches:
 
 
 def match_events(profile: InterestProfile, index: Bm25Index) -> WordMatches:
-    """Match the 30 weightiest liked events, each by its item's or its own words, with every item."""
-    liked = [entry for entry in profile.standing_entries if entry.weight > 0]
-    liked = sorted(liked, key=lambda entry: -entry.weight)[:MAX_EVENTS]
-    rows = [(entry.event.id, _words(entry), entry.weight) for entry in liked]
+    """Match the last 30 liked events, each by its item's or its own words, with every item."""
+    rows = [(liked.entry.event.id, liked.text, liked.weight) for liked in liked_events(profile)]
     return _match("events", rows, index)
 
 
@@ -67,11 +72,9 @@ def match_interests(profile: InterestProfile, index: Bm25Index) -> WordMatches:
 def _match(
     of: Literal["events", "interests"], rows: Sequence[tuple[str, str, float]], index: Bm25Index
 ) -> WordMatches:
-    total = sum(weight for _, _, weight in rows)
-    found = [index.scores(words) * (weight / total) for _, words, weight in rows]
+    found = [index.scores(words) for _, words, _ in rows]
     scores = np.stack(found) if found else np.zeros((0, len(index)), dtype=np.float32)
-    return WordMatches(of, tuple(row_id for row_id, _, _ in rows), scores.astype(np.float32))
-
-
-def _words(entry: HistoryEntry) -> str:
-    return item_text(entry.item) if entry.item is not None else wanted_words(entry)
+    weights = np.asarray([weight for _, _, weight in rows], dtype=np.float32)
+    if len(weights):
+        weights /= weights.sum()
+    return WordMatches(of, tuple(row_id for row_id, _, _ in rows), scores.astype(np.float32), weights)

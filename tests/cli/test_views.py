@@ -9,8 +9,9 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from llmrec.behavior.events import Item
-from llmrec.cli.views import heading, heaviest, interests_view, ranking_view, signed
+from llmrec.cli.views import heading, heaviest, interests_view, percent, ranking_view, signed
 from llmrec.interests.hierarchy import InterestHierarchy
+from llmrec.ranking.reorder import Placement
 from llmrec.ranking.types import RankedItem, Ranking
 from tests.builders import interest
 
@@ -57,7 +58,7 @@ def shown(renderable: object, width: int, **options: object) -> str:
 
 @pytest.mark.parametrize("width", [40, 60, 100])
 def test_a_ranking_fits_any_terminal_with_nothing_cut(width: int) -> None:
-    text = shown(ranking_view(RANKING), width)
+    text = shown(ranking_view(RANKING, Console(width=width)), width)
     assert max(cell_len(line.rstrip()) for line in text.splitlines()) <= width
     assert "…" not in text
     everything = "".join(text.split())
@@ -67,10 +68,73 @@ def test_a_ranking_fits_any_terminal_with_nothing_cut(width: int) -> None:
 
 
 def test_scores_have_two_digits_and_a_true_minus_sign() -> None:
-    text = shown(ranking_view(RANKING), 80)
+    text = shown(ranking_view(RANKING, Console(width=80)), 80)
     assert "1.50" in text
     assert "−0.25" in text
     assert [signed(0.004), signed(-0.004), signed(-0.006)] == ["0.00", "0.00", "−0.01"]
+
+
+def with_probabilities(*probabilities: float, candidates: int = 50) -> Ranking:
+    items = [
+        RankedItem(
+            rank=rank, item=Item(id=str(rank), title="Solaris"), score=1, signals={}, probability=probability
+        )
+        for rank, probability in enumerate(probabilities, start=1)
+    ]
+    return Ranking(user_id="ana", items=tuple(items), candidates=candidates, model="m")
+
+
+@pytest.mark.parametrize("width", [40, 80])
+def test_how_likely_an_item_is_stands_in_whole_percent(width: int) -> None:
+    text = shown(ranking_view(with_probabilities(0.316, 0.051, 0.004), Console(width=width)), width)
+    assert [word for word in text.split() if word.endswith("%")] == ["32%", "5%", "<1%"]
+    assert ("likely" in text.splitlines()[0]) == (width == 80)
+    assert ("of the 50 candidates" in text) == (width == 40), "a narrow terminal is told below"
+
+
+@pytest.mark.parametrize(
+    "ranking",
+    [
+        with_probabilities(0.02, 0.02),
+        with_probabilities(0.0204, 0.0199),
+        with_probabilities(1.0, candidates=1),
+        with_probabilities(),
+        RANKING,
+    ],
+)
+def test_how_likely_is_left_out_where_it_says_nothing(ranking: Ranking) -> None:
+    for width in (40, 80):
+        text = shown(ranking_view(ranking, Console(width=width)), width)
+        assert "%" not in text
+        assert "likely" not in text.splitlines()[0]
+
+
+def test_no_percent_is_rounded_to_none() -> None:
+    shown_as = [percent(value) for value in (None, 0.0, 0.004, 0.006, 0.104, 1.0)]
+    assert shown_as == ["", "<1%", "<1%", "1%", "10%", "100%"]
+
+
+def test_what_reordering_moved_is_marked_and_nothing_else() -> None:
+    def placed(rank: int, before: int) -> RankedItem:
+        placement = Placement(
+            item_id=str(rank),
+            from_rank=before,
+            to_rank=rank,
+            relevance=1,
+            diversity=0,
+            calibration=0,
+            novelty=0,
+        )
+        item = Item(id=str(rank), title=f"Film {rank}")
+        return RankedItem(rank=rank, item=item, score=1, signals={}, placement=placement)
+
+    ranking = Ranking(
+        user_id="ana", items=(placed(1, 1), placed(2, 7), placed(3, 2)), candidates=9, model="m"
+    )
+    lines = shown(ranking_view(ranking, Console(width=80)), 80).splitlines()
+    assert any(line.rstrip().endswith("Film 1") for line in lines)
+    assert any("Film 2  ↑ from 7" in line for line in lines)
+    assert any("Film 3  ↓ from 2" in line for line in lines)
 
 
 @pytest.mark.parametrize("width", [40, 60, 100])

@@ -68,6 +68,7 @@ REASONS = [
     {"signal": "likelihood_ratio", "value": 2.4},
     {"signal": f"new {HOSTILE}", "value": 7},
 ]
+OTHER_SIGNALS = ("embedding", "popularity", "co_occurrence", "text_affinity", "text_appeal")
 SCHEMA = {
     "type": "object",
     "properties": {"colour": {"enum": ["red", "绿"]}, "note": {"type": "string", "description": HOSTILE}},
@@ -82,12 +83,29 @@ ALONE = {
     "examples": [],
 }
 
+
+def labelled(labels: str) -> list[dict[str, Any]]:
+    """The items under these labels."""
+    return [{"label": label, "item": item} for label, item in zip(labels, ITEMS, strict=False)]
+
+
 CASES: dict[str, dict[str, dict[str, Any]]] = {
+    "evaluation/catalog_row": {
+        "colons": {"dataset": "movielens", "item_id": "1", "separator": "colons"},
+        "a comma": {"dataset": "电影", "item_id": "tt0083658", "separator": "comma"},
+        "hostile": {"dataset": HOSTILE, "item_id": HOSTILE, "separator": "comma"},
+    },
+    "evaluation/catalog_title": {
+        "a title": {"title": "Blade Runner (1982)"},
+        "hostile": {"title": HOSTILE},
+    },
     "explanation/reason": {
         "every signal": {"parts": REASONS},
         "a profile alone": {
             "parts": [{"signal": "interest_words", "value": 0.7}, {"signal": "hints", "value": 0.0}]
         },
+        "embedder and log": {"parts": [{"signal": name, "value": 0.7} for name in OTHER_SIGNALS]},
+        "another strategy": {"parts": [{"signal": "graded", "value": 2.0}]},
         "one interest, nothing to show": {"parts": [ALONE]},
         "no signal": {"parts": []},
     },
@@ -137,6 +155,22 @@ CASES: dict[str, dict[str, dict[str, Any]]] = {
         "disliked": {"label": "恐怖", "area": "", "negative": True},
         "hostile": {"label": HOSTILE, "area": HOSTILE, "negative": True},
     },
+    "ranking/basket": {
+        "a person": PERSON,
+        "items alone": {**NOBODY, "items": [BLADE_RUNNER]},
+        "words alone": {**NOBODY, "words": ["quiet films"]},
+        "nobody": NOBODY,
+    },
+    "ranking/choice": {
+        "letters": {**PERSON, "candidates": labelled("ABCD"), "scored": True},
+        "numbers": {**PERSON, "candidates": labelled("1234"), "scored": False},
+        "nobody": {**NOBODY, "candidates": labelled("AB"), "scored": True},
+    },
+    "ranking/graded": {
+        "a person": {**PERSON, "item": BLADE_RUNNER},
+        "hostile": {**PERSON, "item": TRAP},
+        "nobody": {**NOBODY, "item": DUNE},
+    },
     "ranking/history": {
         "a person": PERSON,
         "items alone": {**NOBODY, "items": [BLADE_RUNNER]},
@@ -149,11 +183,28 @@ CASES: dict[str, dict[str, dict[str, Any]]] = {
         "hostile": {"item": TRAP},
         "long": {"item": LONG},
     },
+    "ranking/judge_system": {"as it is": {}},
+    "ranking/order": {
+        "all": {**PERSON, "candidates": labelled("1234"), "wanted": 4},
+        "some": {**PERSON, "candidates": labelled("1234"), "wanted": 2},
+    },
+    "ranking/query": {
+        "an item": {"item": BLADE_RUNNER},
+        "a title alone": {"item": DUNE},
+        "hostile": {"item": TRAP},
+        "long": {"item": LONG},
+        "no item": {"item": None},
+    },
     "ranking/relevance": {
         "a person": {**PERSON, "candidates": ITEMS},
         "nobody": {**NOBODY, "candidates": [DUNE]},
     },
     "ranking/relevance_system": {"as it is": {}},
+    "ranking/yes_no": {
+        "a person": {**PERSON, "item": BLADE_RUNNER},
+        "hostile": {**PERSON, "item": TRAP},
+        "nobody": {**NOBODY, "item": DUNE},
+    },
     "structured/correct": {
         "faults": {"faults": ["interests.0.events: there is no event 9, only 1 to 3", f"answer: {HOSTILE}"]}
     },
@@ -224,6 +275,13 @@ def test_a_prefix_for_items_ends_where_an_item_begins(library: PromptLibrary) ->
     for language in ("en", "zh"):
         for case in CASES["ranking/history"].values():
             assert library.render("ranking/history", language, **case).text.endswith("\n-")
+            basket = library.render("ranking/basket", language, **case).text
+            assert basket.endswith(f"\n{len(case['items']) + 1}.")
+            assert "\n\n" not in basket
+        for case in CASES["ranking/query"].values():
+            query = library.render("ranking/query", language, **case).text
+            assert query.endswith("\n-")
+            assert query.count("\n") == 1
         for case in CASES["ranking/item"].values():
             item = library.render("ranking/item", language, **case).text
             assert item.startswith(" ")

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmrec.ranking.fusion import fuse, order_of, z_scores
+from llmrec.ranking.fusion import certainty, fuse, gate, order_of, softmax, z_scores
 
 numbers = st.lists(st.floats(-1e6, 1e6, allow_nan=False), min_size=1, max_size=8)
 
@@ -77,3 +77,39 @@ def test_ties_stand_in_the_order_of_their_ids() -> None:
     assert order_of([0.1 + 0.2, 0.3], ["b", "a"]) == [1, 0], "a difference in the last digits is none"
     assert order_of([0.30001, 0.3], ["b", "a"]) == [0, 1]
     assert order_of([], []) == []
+
+
+def test_softmax_by_hand() -> None:
+    assert softmax([0.0, float(np.log(3))]) == pytest.approx([0.25, 0.75])
+    assert softmax([1000.0, 1000.0]) == pytest.approx([0.5, 0.5]), "large values are no trouble"
+    assert softmax([7.0]).tolist() == [1.0]
+    assert softmax([]).tolist() == []
+
+
+@given(numbers)
+def test_probabilities_sum_to_one_and_keep_the_order(values: list[float]) -> None:
+    chances = softmax(values)
+    assert chances.sum() == pytest.approx(1)
+    assert (chances >= 0).all()
+    assert chances.argmax() in np.flatnonzero(np.asarray(values) >= max(values) - 1e-9)
+
+
+def test_certainty_is_one_less_the_part_of_the_largest_entropy() -> None:
+    for count in range(2, 60):
+        assert certainty([-3.3] * count) == 0, "exactly, whatever is rounded on the way"
+    assert certainty([1000.0, 0.0, 0.0]) == pytest.approx(1)
+    entropy = -(0.25 * np.log(0.25) + 0.75 * np.log(0.75))
+    assert certainty([0.0, float(np.log(3))]) == pytest.approx(1 - entropy / np.log(2))
+    assert certainty([5.0]) == certainty([]) == 0.0
+
+
+@given(numbers)
+def test_certainty_is_from_nothing_to_one_and_grows_with_the_distances(values: list[float]) -> None:
+    assert 0 <= certainty(values) <= 1
+    small = [value / 1e6 for value in values]
+    assert certainty([2 * value for value in small]) >= certainty(small) - 1e-9
+
+
+def test_the_gate_opens_in_a_line_between_its_bounds() -> None:
+    opened = [gate(sureness, 0.2, 0.6) for sureness in (0.0, 0.2, 0.3, 0.4, 0.6, 1.0)]
+    assert opened == pytest.approx([0, 0, 0.25, 0.5, 1, 1])

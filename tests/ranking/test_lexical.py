@@ -1,4 +1,4 @@
-"""The signals without a model, and which items of a catalogue are considered."""
+"""Which interests an item belongs to, by names, by words and by likeness."""
 
 from __future__ import annotations
 
@@ -7,13 +7,11 @@ from typing import Any
 import pytest
 
 from llmrec.behavior.events import Catalog, Item
-from llmrec.candidates.bm25 import Bm25Index
 from llmrec.interests.hierarchy import InterestHierarchy
 from llmrec.interests.own_words import OwnWords
 from llmrec.interests.taxonomy import Vocabulary, VocabularyNode
 from llmrec.ranking.context import person_context
-from llmrec.ranking.lexical import InterestMatcher, choose_candidates
-from llmrec.ranking.words import match_events
+from llmrec.ranking.lexical import InterestMatcher
 from llmrec.recommender import Recommender
 from tests.builders import DAY, NOON, interest, scoring_model
 from tests.interests.extraction_tools import ToldEmbedder
@@ -174,30 +172,6 @@ def test_hints_count_for_the_items_that_share_them() -> None:
     assert matcher.hint_amount((), catalog["v1"]) == 0.0
     without_own_words = InterestMatcher(Vocabulary.load())
     assert without_own_words.hint_amount(profile.hints, catalog["z1"]) == 0.0
-
-
-def test_candidates_are_taken_by_words_and_by_interests_in_turns() -> None:
-    profile = profile_of(("search", "a grand hotel"))
-    catalog = Catalog(ITEMS)
-    matches = match_events(profile, Bm25Index(catalog.items_in_order))
-    liked = {"plenty": 1.0}
-
-    def chosen(most: int, excluded: frozenset[str] = frozenset()) -> list[str]:
-        found = choose_candidates(
-            catalog,
-            matches,
-            lambda item: liked.get(item.id, 0.0),
-            excluded=set(excluded),
-            most=most,
-            progress=lambda done, total: None,
-        )
-        return [item.id for item in found]
-
-    assert chosen(1) == ["hotel"]
-    assert set(chosen(2)) == {"hotel", "plenty"}
-    assert set(chosen(3)) == {"hotel", "plenty", "shining"}
-    assert sorted(chosen(99)) == sorted(catalog)
-    assert "hotel" not in chosen(99, frozenset({"hotel"}))
 
 
 def test_the_prompt_shows_the_last_liked_things_and_the_heaviest_narrow_interests() -> None:

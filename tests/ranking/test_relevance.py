@@ -18,6 +18,7 @@ from llmrec.prompting.templates import PromptLibrary
 from llmrec.ranking.context import ItemLine, PersonContext
 from llmrec.ranking.relevance import relevance_grades
 from llmrec.recommender import Recommender
+from llmrec.weights import SIGNAL_FIELDS
 from tests.builders import WRITES_ONLY, writing_model
 
 ITEMS = [
@@ -29,24 +30,32 @@ SAID = [{"user_id": "a", "action": "say", "text": "something quiet"}]
 NO_INTERESTS: dict[str, Any] = {"interests": []}
 
 
+ONLY_MODEL = {**dict.fromkeys(SIGNAL_FIELDS, 0), "model": 1}
+
+
 def grades(*numbers: int) -> dict[str, Any]:
     return {"grades": [{"item": at, "grade": number} for at, number in enumerate(numbers, start=1)]}
 
 
+# The model is shown them shuffled: Plenty, Alien, Moon.
+SHOWN_GRADES = grades(0, 3, 9)
+
+
 def recommend(model: ScriptedModel, **options: Any) -> Any:
-    with Recommender(model, ITEMS) as recommender:
+    with Recommender(model, ITEMS, fusion=ONLY_MODEL) as recommender:
         return recommender.recommend(recommender.profile(SAID), **options)
 
 
 def test_grades_become_the_signal_and_the_order() -> None:
-    model = writing_model(NO_INTERESTS, grades(3, 0, 9))
+    model = writing_model(NO_INTERESTS, SHOWN_GRADES)
     ranking = recommend(model)
     assert [placed.item.id for placed in ranking] == ["moon", "alien", "plenty"]
-    assert [placed.signals["relevance"].value for placed in ranking] == [9, 3, 0]
+    # Grades of 0 to 10, on the scale of 0 to 4 that all grades have.
+    assert [placed.signals["graded"].value for placed in ranking] == pytest.approx([3.6, 1.2, 0])
     assert "likelihood_ratio" not in ranking[0].signals
-    assert ranking[0].why == "the model's relevance: 9.0"
+    assert ranking[0].why == "the model's graded: 3.6"
     asked = model.history[-1].messages[-1].content
-    assert "1. Alien (Horror): Hunted." in asked
+    assert "2. Alien (Horror): Hunted." in asked
     assert "Said: something quiet" in asked
     assert set(ranking.prompts) == {"ranking/relevance.en", "ranking/relevance_system.en"}
 
@@ -65,14 +74,14 @@ def test_grades_become_the_signal_and_the_order() -> None:
     ],
 )
 def test_a_wrong_answer_is_corrected_by_a_second_question(wrong: Any, fault: str) -> None:
-    model = writing_model(NO_INTERESTS, wrong, grades(3, 0, 9))
+    model = writing_model(NO_INTERESTS, wrong, SHOWN_GRADES)
     assert [placed.item.id for placed in recommend(model)] == ["moon", "alien", "plenty"]
     assert fault in model.history[-1].messages[-1].content
 
 
 def test_an_answer_that_stays_wrong_is_an_error_and_no_ranking() -> None:
     model = writing_model(NO_INTERESTS, *[grades(3)] * 5)
-    with Recommender(model, ITEMS) as recommender:
+    with Recommender(model, ITEMS, fusion=ONLY_MODEL) as recommender:
         profile = recommender.profile(SAID)
         with pytest.raises(AnswerError):
             recommender.recommend(profile)
@@ -82,11 +91,11 @@ def test_an_answer_that_stays_wrong_is_an_error_and_no_ranking() -> None:
 def test_many_items_are_graded_in_lists_of_twenty() -> None:
     items = [{"id": f"{number:03}", "title": f"Film {number}"} for number in range(45)]
     model = writing_model(NO_INTERESTS, grades(*[1] * 20), grades(*[2] * 20), grades(*[3] * 5))
-    with Recommender(model, items) as recommender:
-        ranking = recommender.recommend(recommender.profile(SAID), k=45)
+    with Recommender(model, items, fusion=ONLY_MODEL) as recommender:
+        ranking = recommender.recommend(recommender.profile(SAID), candidates=items, k=45)
     assert ranking.candidates == 45
     assert [placed.item.id for placed in ranking][:5] == ["040", "041", "042", "043", "044"]
-    assert [placed.signals["relevance"].value for placed in ranking][-1] == 1
+    assert [placed.signals["graded"].value for placed in ranking][-1] == pytest.approx(0.4)
 
 
 class NarrowModel(ScriptedModel):
@@ -157,7 +166,7 @@ def test_an_unusable_answer_costs_no_history() -> None:
 
 def test_grades_are_stored_under_the_fingerprint_of_their_prompt(tmp_path: Path) -> None:
     path = tmp_path / "store.sqlite3"
-    with Recommender(writing_model(NO_INTERESTS, grades(3, 0, 9)), ITEMS, store=path) as recommender:
+    with Recommender(writing_model(NO_INTERESTS, SHOWN_GRADES), ITEMS, store=path) as recommender:
         profile = recommender.profile(SAID)
         ranking = recommender.recommend(profile)
     with closing(sqlite3.connect(path)) as connection:

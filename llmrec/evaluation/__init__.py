@@ -1,0 +1,1 @@
+"""Measuring rankings: data sets, protocols, metrics, baselines, probes and reports."""
