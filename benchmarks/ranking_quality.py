@@ -36,10 +36,21 @@ from llmrec.evaluation.scoring import score_queries
 from llmrec.evaluation.tuning import SignalSystem, affinities_of
 from llmrec.evaluation.types import Material, ProtocolOptions, Query, Scored
 from llmrec.evaluation.weight_learning import LabelledCase, fused_scores, learn_weights
+from llmrec.ranking.strategies import STRATEGIES
 from llmrec.weights import FusionWeights, LogFusionWeights, SignalWeights
 
 AT = "ndcg@10"
 LOG_SIGNALS = ("popularity", "co_occurrence", "item_factors", "popular_factors")
+LEFT_OUT = {
+    "tuned, text": LOG_SIGNALS,
+    "tuned, text, no affinity": (*LOG_SIGNALS, "text_affinity", "text_appeal"),
+    "tuned, log": (),
+}
+"""What is learned, and the signals it does without."""
+SHIPPED: dict[str, SignalWeights] = {"shipped, text": FusionWeights(), "shipped, log": LogFusionWeights()}
+NO_MODEL = "none"
+SignalsOf = Mapping[str, Mapping[str, Sequence[float]]]
+"""The signals of each person's candidates."""
 TARGETS = {
     ("games", "random_negatives", "text"): 62,
     ("games", "popular_negatives", "text"): 58,
@@ -134,25 +145,53 @@ def open_recommender(material: Material) -> Recommender:
     return Recommender("embedded", material.catalog, log=material.log, labelled_by_model=0, language="en")
 
 
-def labelled(source: DataSource, measured: Measured, negatives: str, users: int | None) -> list[LabelledCase]:
-    """The learning people's cases."""
+def labelled(
+    source: DataSource, measured: Measured, negatives: str, users: int | None, signals: SignalsOf
+) -> list[LabelledCase]:
+    """The learning people's cases, with these signals by person."""
     taken = judge.targets(source, protocol(negatives, "learning", users))
-    scored = measured.scored[negatives]
     return [
         LabelledCase(
             query.user_id,
-            scored[query.id].signals,
+            signals[query.user_id],
             [item_id in taken[query.id] for item_id in query.candidates],
         )
         for query in measured.queries[negatives]
-        if query.id in scored
+        if query.user_id in signals
     ]
 
 
-def without(case: LabelledCase, names: Sequence[str]) -> LabelledCase:
-    """A case without some signals."""
-    kept = {name: values for name, values in case.signals.items() if name not in names}
-    return LabelledCase(case.person, kept, case.taken)
+def signals_of(measured: Measured, negatives: str) -> SignalsOf:
+    """What was measured, by person."""
+    scored = measured.scored[negatives]
+    return {
+        query.user_id: scored[query.id].signals for query in measured.queries[negatives] if query.id in scored
+    }
+
+
+def with_model(base: SignalsOf, asked: SignalsOf, model_signal: str) -> SignalsOf:
+    """The signals of those whom the model was asked about, its own beside the others."""
+    return {
+        person: {**base[person], model_signal: own[model_signal]}
+        for person, own in asked.items()
+        if model_signal in own
+    }
+
+
+def without(signals: Mapping[str, Sequence[float]], names: Sequence[str]) -> dict[str, Sequence[float]]:
+    """Signals less some."""
+    return {name: values for name, values in signals.items() if name not in names}
+
+
+def taught_weights(
+    cases: Sequence[LabelledCase], starts: Mapping[str, SignalWeights], model_signal: str | None
+) -> dict[str, SignalWeights]:
+    """The weights of each kind, learned from the cases."""
+    found = {}
+    for title, names in LEFT_OUT.items():
+        own = [LabelledCase(case.person, without(case.signals, names), case.taken) for case in cases]
+        found[title] = learn_weights(own, starts[title], model_signal=model_signal).weights
+    return found
 
 
 def report(
@@ -164,54 +203,99 @@ def report(
 ) -> list[str]:
     """Measure, learn, and tell the figures of one data set; returns what was missed."""
     name = source.path.name
-    learning = measure(source, folder, "learning", users[0], strategy, (), kinds)
+    learning = measure(source, folder / NO_MODEL, "learning", None, NO_MODEL, (), kinds)
     taught = learning.queries[kinds[0]]
-    reporting = measure(source, folder, "reporting", users[1], strategy, taught, kinds)
-    model_signal = None if strategy == "none" else strategy
-    missed = []
+    reporting = measure(source, folder / NO_MODEL, "reporting", None, NO_MODEL, taught, kinds)
+    missed: list[str] = []
+    weights: dict[str, dict[str, SignalWeights]] = {}
     for negatives in kinds:
-        cases = labelled(source, learning, negatives, users[0])
-        rankings: dict[str, SignalWeights] = {
-            "shipped weights, text": FusionWeights(),
-            "shipped weights, log": LogFusionWeights(),
+        starts = {title: _shipped(title) for title in LEFT_OUT}
+        cases = labelled(source, learning, negatives, None, signals_of(learning, negatives))
+        weights[negatives] = taught_weights(cases, starts, None)
+        rankings = {**SHIPPED, **weights[negatives]}
+        figures = judged(source, reporting, negatives, None, rankings, signals_of(reporting, negatives))
+        tell(name, f"{negatives}, no model", figures, weights[negatives])
+        tell_gains(
+            figures, [("tuned, text", "bm25"), ("shipped, text", "bm25"), ("tuned, log", "shipped, log")]
+        )
+        if strategy == NO_MODEL:
+            missed += compared_with_targets(name, negatives, figures)
+    if strategy == NO_MODEL:
+        return missed
+    people = {"learning": users[0], "reporting": users[1]}
+    asked = {
+        part: measure(source, folder / strategy, part, own, strategy, taught, kinds)
+        for part, own in people.items()
+    }
+    for negatives in kinds:
+        learned_signals = with_model(
+            signals_of(learning, negatives), signals_of(asked["learning"], negatives), strategy
+        )
+        cases = labelled(source, asked["learning"], negatives, users[0], learned_signals)
+        starts = {
+            title: found.model_copy(update={"model": 0.1}) for title, found in weights[negatives].items()
         }
-        left_out = {
-            "tuned, text": LOG_SIGNALS,
-            "tuned, text, no affinity": (*LOG_SIGNALS, "text_affinity", "text_appeal"),
-            "tuned, log": (),
+        modelled = taught_weights(cases, starts, strategy)
+        rankings = {
+            **SHIPPED,
+            **modelled,
+            **{f"{title}, no model": found for title, found in weights[negatives].items()},
         }
-        asked = [model_signal] if model_signal else []
-        for title, names in left_out.items():
-            for ending, more in (("", []), (", no model", asked)) if asked else (("", []),):
-                start: SignalWeights = LogFusionWeights() if "log" in title else FusionWeights()
-                fusion = learn_weights(
-                    [without(case, [*names, *more]) for case in cases], start, model_signal=model_signal
-                )
-                rankings[title + ending] = fusion.weights
-                weights = {key: value for key, value in fusion.weights.model_dump().items() if value}
-                print(f"  weights, {name}, {negatives}, {title + ending}: {json.dumps(weights)}")
-        figures = judged(source, reporting, negatives, users[1], rankings, model_signal)
-        print(f"\n{name}, {negatives}, {len(figures['bm25'])} people of the reported half, {AT} x 100")
-        for title, values in figures.items():
-            found = interval(values)
-            print(f"  {title:<38}{100 * found.mean:6.1f}  [{100 * found.low:.1f}, {100 * found.high:.1f}]")
-        pairs = [("tuned, text", "bm25"), ("shipped weights, text", "bm25"), ("tuned, log", "z-sum")]
-        if model_signal:
-            pairs += [(title, f"{title}, no model") for title in left_out]
-        for one, other in pairs:
-            if one in figures and other in figures:
-                gain = paired(figures[one], figures[other])
-                ends = f"[{100 * gain.low:+.1f}, {100 * gain.high:+.1f}]"
-                print(f"  {one} - {other}: {100 * gain.mean:+.1f} {ends}")
-        for kind in ("text", "log"):
-            wanted = TARGETS.get((name, negatives, kind))
-            got = 100 * float(np.mean(figures[f"tuned, {kind}"]))
-            if wanted is not None:
-                print(f"  to reach, {kind}: {wanted}; reached: {got:.1f}")
-                if got < wanted:
-                    missed.append(f"{name}, {negatives}, {kind}: {got:.1f} of {wanted}")
-        seconds = [one.seconds for one in reporting.scored[negatives].values()]
+        signals = with_model(
+            signals_of(reporting, negatives), signals_of(asked["reporting"], negatives), strategy
+        )
+        figures = judged(source, asked["reporting"], negatives, users[1], rankings, signals)
+        tell(name, f"{negatives}, {strategy}", figures, modelled)
+        tell_gains(
+            figures,
+            [
+                ("tuned, text", "bm25"),
+                ("shipped, text", "bm25"),
+                *((title, f"{title}, no model") for title in LEFT_OUT),
+            ],
+        )
+        missed += compared_with_targets(name, negatives, figures)
+        seconds = [one.seconds for one in asked["reporting"].scored[negatives].values()]
         print(f"  seconds a person, 20 candidates: median {np.median(seconds):.2f}")
+    return missed
+
+
+def _shipped(title: str) -> SignalWeights:
+    return LogFusionWeights() if "log" in title else FusionWeights()
+
+
+def tell(
+    name: str, what: str, figures: Mapping[str, Sequence[float]], learned: Mapping[str, SignalWeights]
+) -> None:
+    """Write the figures of one data set and protocol."""
+    print(f"\n{name}, {what}: {len(figures['bm25'])} people of the reported half, {AT} x 100")
+    for title, values in figures.items():
+        found = interval(values)
+        print(f"  {title:<34}{100 * found.mean:6.1f}  [{100 * found.low:.1f}, {100 * found.high:.1f}]")
+    for title, found_weights in learned.items():
+        kept = {key: value for key, value in found_weights.model_dump().items() if value}
+        print(f"  weights, {title}: {json.dumps(kept)}")
+
+
+def tell_gains(figures: Mapping[str, Sequence[float]], pairs: Sequence[tuple[str, str]]) -> None:
+    """Write paired differences."""
+    for one, other in pairs:
+        gain = paired(figures[one], figures[other])
+        ends = f"[{100 * gain.low:+.1f}, {100 * gain.high:+.1f}]"
+        print(f"  {one} - {other}: {100 * gain.mean:+.1f} {ends}")
+
+
+def compared_with_targets(name: str, negatives: str, figures: Mapping[str, Sequence[float]]) -> list[str]:
+    """Write what was to be reached beside what was; returns what was missed."""
+    missed = []
+    for kind in ("text", "log"):
+        wanted = TARGETS.get((name, negatives, kind))
+        if wanted is None:
+            continue
+        got = 100 * float(np.mean(figures[f"tuned, {kind}"]))
+        print(f"  to reach, {kind}: {wanted}; reached: {got:.1f}")
+        if got < wanted:
+            missed.append(f"{name}, {negatives}, {kind}: {got:.1f} of {wanted}")
     return missed
 
 
@@ -221,12 +305,11 @@ def judged(
     negatives: str,
     users: int | None,
     rankings: Mapping[str, SignalWeights],
-    model_signal: str | None,
+    signals: SignalsOf,
 ) -> dict[str, list[float]]:
     """NDCG@10 of each person: of the baselines, each signal alone, and the fused rankings."""
     folder = measured.folders[negatives]
-    queries = [query for query in measured.queries[negatives] if query.id in measured.scored[negatives]]
-    scored = measured.scored[negatives]
+    queries = [query for query in measured.queries[negatives] if query.user_id in signals]
     titles: dict[str, str] = {}
 
     def keep(title: str, scores_of: Mapping[str, Sequence[float]]) -> None:
@@ -242,16 +325,18 @@ def judged(
     for line in lines:
         titles[line.name] = line.name
         score_queries(line, queries, ScoreFile(folder, line.name), stage=line.name)
-    first = scored[queries[0].id].signals
+    first = signals[queries[0].user_id]
+    model_signal = next((name for name in first if name in STRATEGIES), None)
     for name in first:
-        keep(f"signal {name}", {query.id: scored[query.id].signals[name] for query in queries})
+        keep(f"signal {name}", {query.id: signals[query.user_id][name] for query in queries})
     for title, weights in rankings.items():
         kept = set(first) if "log" in title else set(first) - set(LOG_SIGNALS)
+        kept -= {model_signal} if "no model" in title else set()
         keep(
             title,
             {
                 query.id: fused_scores(
-                    {name: scored[query.id].signals[name] for name in first if name in kept},
+                    {name: signals[query.user_id][name] for name in first if name in kept},
                     weights,
                     model_signal=model_signal,
                 )
@@ -275,15 +360,15 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, required=True, help="where what was measured is kept")
     parser.add_argument("--only", choices=["games", "movielens", "food-kitchen"], action="append")
     parser.add_argument("--negatives", choices=["random", "popular"], action="append")
-    parser.add_argument("--learning-users", type=int, help="people that weights are learned from (all)")
-    parser.add_argument("--users", type=int, help="people that figures are of (all of the half)")
+    parser.add_argument("--learning-users", type=int, help="people who teach the model's weight (all)")
+    parser.add_argument("--users", type=int, help="people of the figures with the model (all of the half)")
     parser.add_argument("--strategy", default="likelihood_ratio", help="how the model is asked, or none")
     options = parser.parse_args()
     print(json.dumps(describe_machine()), flush=True)
     missed: list[str] = []
     for dataset in options.only or ["games", "movielens", "food-kitchen"]:
         source = DataSource(path=options.data / dataset)
-        folder = options.folder / f"{dataset}-{options.strategy}"
+        folder = options.folder / dataset
         people = (options.learning_users, options.users)
         kinds = [f"{kind}_negatives" for kind in options.negatives or ["random", "popular"]]
         missed += report(source, folder, people, options.strategy, kinds)

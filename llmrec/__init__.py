@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from llmrec.behavior.events import Catalog, Event, Item
     from llmrec.behavior.readers import read_events, read_items
+    from llmrec.candidates.log import InteractionLog
+    from llmrec.candidates.log_reader import read_log
     from llmrec.errors import LlmrecError
     from llmrec.interests.profile import InterestProfile
     from llmrec.llm.base import Message
@@ -15,15 +17,19 @@ if TYPE_CHECKING:
     from llmrec.llm.registry import open_embedder, open_model
     from llmrec.llm.scripted import ScriptedModel
     from llmrec.llm.streaming import stream
+    from llmrec.ranking.base import Budget
+    from llmrec.ranking.reorder.types import Reordering
     from llmrec.ranking.types import RankedItem, Ranking
     from llmrec.recommender import Recommender
     from llmrec.settings import Settings
     from llmrec.store import Store
 
 __all__ = [
+    "Budget",
     "Cancellation",
     "Catalog",
     "Event",
+    "InteractionLog",
     "InterestProfile",
     "Item",
     "LlmrecError",
@@ -31,6 +37,7 @@ __all__ = [
     "RankedItem",
     "Ranking",
     "Recommender",
+    "Reordering",
     "ScriptedModel",
     "Settings",
     "Store",
@@ -38,6 +45,7 @@ __all__ = [
     "open_model",
     "read_events",
     "read_items",
+    "read_log",
     "stream",
 ]
 
@@ -45,9 +53,11 @@ __version__ = "0.1.0"
 
 # Each name is imported when it is first used, so that `llmrec --help` need not wait for numpy and networkx.
 _HOMES = {
+    "Budget": "llmrec.ranking.base",
     "Cancellation": "llmrec.llm.cancellation",
     "Catalog": "llmrec.behavior.events",
     "Event": "llmrec.behavior.events",
+    "InteractionLog": "llmrec.candidates.log",
     "InterestProfile": "llmrec.interests.profile",
     "Item": "llmrec.behavior.events",
     "LlmrecError": "llmrec.errors",
@@ -55,6 +65,7 @@ _HOMES = {
     "RankedItem": "llmrec.ranking.types",
     "Ranking": "llmrec.ranking.types",
     "Recommender": "llmrec.recommender",
+    "Reordering": "llmrec.ranking.reorder.types",
     "ScriptedModel": "llmrec.llm.scripted",
     "Settings": "llmrec.settings",
     "Store": "llmrec.store",
@@ -62,6 +73,7 @@ _HOMES = {
     "open_model": "llmrec.llm.registry",
     "read_events": "llmrec.behavior.readers",
     "read_items": "llmrec.behavior.readers",
+    "read_log": "llmrec.candidates.log_reader",
     "stream": "llmrec.llm.streaming",
 }
 

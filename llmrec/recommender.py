@@ -20,7 +20,6 @@ from llmrec.behavior.events import (
     validated_events,
 )
 from llmrec.candidates.log import InteractionLog
-from llmrec.errors import InputError
 from llmrec.explanation.notes import (
     displaced_note,
     failure_notes,
@@ -38,6 +37,7 @@ from llmrec.llm.base import LanguageModel
 from llmrec.llm.cache import naming_person
 from llmrec.llm.embedder import Embedder
 from llmrec.ranking.base import Budget, Cost
+from llmrec.ranking.candidate_choice import check_count
 from llmrec.ranking.context import Basis, check_basis
 from llmrec.ranking.interview import Question, answer_events, with_answers
 from llmrec.ranking.questions import next_question
@@ -107,6 +107,11 @@ class Recommender:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+    @property
+    def log(self) -> InteractionLog | None:
+        """What many people did; None where there is no log."""
+        return self._workshop.log
 
     def close(self) -> None:
         """Close what this recommender opened itself: its model, its embedder and its store."""
@@ -221,6 +226,7 @@ class Recommender:
         and from the model, and are no evidence: hierarchy and events stay as they are. Raises InputError for
         a k below 1, ModelError.
         """
+        check_count(k, "interest")
         with naming_person(profile.user_id):
             predicted, prompts = anticipate(
                 profile,
@@ -280,6 +286,7 @@ class Recommender:
         repeats: bool = False,
         basis: Basis = "both",
         strategy: str | None = None,
+        strategy_options: Mapping[str, Any] | None = None,
         budget: Budget | Mapping[str, Any] | None = None,
         reordering: Reordering | Mapping[str, Any] | None = None,
         seed: int = 0,
@@ -290,14 +297,13 @@ class Recommender:
         catalogue's best matches are, less what the person already touched unless `repeats` is true. `k` is
         how many to return, at least 1; a note says when there are fewer. `basis` says what is ranked by: the
         interests (`profile`), the events they were found in (`history`), or both. `strategy` is how the model
-        is asked, as in `Settings.ranking_strategy`, within a `budget` of calls, tokens or seconds; what it
-        does not deliver is told in `failures` with what stood in for it. `reordering` asks for diversity,
-        calibration, novelty, caps and filters. `seed` decides every shuffle. The store keeps the ranking.
+        is asked, as in `Settings.ranking_strategy`, with `strategy_options` for those of the settings, within
+        a `budget` of calls, tokens or seconds; what it does not deliver is told in `failures` with what stood
+        in for it. A model without a weight is asked only where a strategy is given here. `reordering` asks
+        for diversity, calibration, novelty, caps and filters. `seed` decides every shuffle.
         Raises InputError for a bad argument or an unknown id, ModelError when the model fails and nothing
         else tells the items apart.
         """
-        if k < 1:
-            raise InputError(f"k is {k}: ask for at least one item")
         check_basis(basis)
         wanted = validated(Reordering, reordering, "the reordering")
         allowed = validated(Budget, budget, "the budget") if budget is not None else None
@@ -320,16 +326,16 @@ class Recommender:
                 profile,
                 items,
                 basis,
-                strategy=strategy or self.settings.ranking_strategy,
+                strategy=strategy,
+                options=strategy_options,
                 budget=allowed,
                 seed=seed,
             )
         seconds["ranking"] = time.perf_counter() - started
         started = time.perf_counter()
         placed, reordered = pipeline.placed(profile, items, fused, k, wanted)
-        ranked = [
-            one.model_copy(update={"why": reason(self._workshop.library, profile, one)}) for one in placed
-        ]
+        library = self._workshop.library
+        ranked = [one.model_copy(update={"why": reason(library, profile, one)}) for one in placed]
         seconds["explanation"] = time.perf_counter() - started
         notes += [*fused.notes, *failure_notes(fused.failures), *reordered]
         if items and k > len(items):
@@ -358,6 +364,7 @@ class Recommender:
         repeats: bool = False,
         basis: Basis = "both",
         strategy: str | None = None,
+        strategy_options: Mapping[str, Any] | None = None,
         reordering: Reordering | Mapping[str, Any] | None = None,
     ) -> Cost:
         """What `recommend` with the same arguments would ask of the model at most; asks it nothing.
@@ -370,7 +377,7 @@ class Recommender:
         items, _ = pipeline.candidates(
             profile, candidates, k=k, repeats=repeats, basis=basis, reordering=wanted
         )
-        return pipeline.cost(profile, items, basis, strategy or self.settings.ranking_strategy)
+        return pipeline.cost(profile, items, basis, strategy, strategy_options)
 
     async def aprofile(
         self,

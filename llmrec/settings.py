@@ -139,6 +139,9 @@ class Settings(BaseSettings):
     ranking_strategy: str = "auto"
     """How the model is asked to rank, one of `llmrec.ranking.pipeline.EVERY_STRATEGY`. `auto` takes the
     likelihood ratio where the model gives log-probabilities, and grades where not; `none` asks nothing."""
+    strategy_options: dict[str, Any] = Field(default_factory=dict)
+    """Options of `ranking_strategy` by name, as its class in `llmrec.ranking` documents them, for example
+    `{"prompts": ["history", "basket"]}` for the likelihood ratio."""
     candidates: int = Field(default=50, ge=1)
     """How many items of the catalogue are ranked when the caller names none."""
 

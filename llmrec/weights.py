@@ -8,7 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 class SignalWeights(BaseModel):
     """How much each signal counts when they are summed into one score; they are normalised to sum to 1.
 
-    The defaults of its kinds were learned on one half of the people of three data sets (`docs/ranking.md`).
+    The defaults of FusionWeights and LogFusionWeights were learned on one half of the people of three data
+    sets (`docs/ranking.md`), all but `capable_model`. That, the gate and all of ProfileFusionWeights were set
+    by hand.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -45,7 +47,7 @@ class SignalWeights(BaseModel):
     """How much the item's text is like those of what people chose, whoever asks."""
     scale: float = Field(default=1.5, gt=0)
     """Log-odds a unit of score: what turns scores into probabilities."""
-    gate_low: float = Field(default=0.0, ge=0, le=1)
+    gate_low: float = Field(default=0.02, ge=0, le=1)
     """The model's certainty at and below which its weight is 0."""
     gate_high: float = Field(default=0.1, gt=0, le=1)
     """The model's certainty from which on it has its full weight."""

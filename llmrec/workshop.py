@@ -14,6 +14,7 @@ from llmrec.candidates.bm25 import Bm25Index
 from llmrec.candidates.embedding import EmbeddingIndex
 from llmrec.candidates.log import InteractionLog
 from llmrec.candidates.log_signals import LogSignals
+from llmrec.candidates.text_vectors import TextVectors
 from llmrec.errors import InputError
 from llmrec.interests.extraction import StageProgress
 from llmrec.interests.neighbourhood import Neighbourhood
@@ -153,14 +154,11 @@ class Workshop:
         ids = [item.id for item in items]
         embeddings = EmbeddingIndex(self.embedder, items) if self.embedder is not None else None
         affinity = self.learned.text_affinity() if self.learned is not None else None
-        if (
-            self.embedder is not None
-            and affinity is not None
-            and affinity.embedder != self.embedder.fingerprint
-        ):
+        texts = TextVectors.of_items(self.embedder, items) if affinity is not None else None
+        if affinity is not None and texts is not None and affinity.vectors_of != texts.fingerprint:
             raise InputError(
-                f"the learned weights at {self.settings.weights} are for another embedder than "
-                f"{self.embedder.name}: run llmrec tune with this one"
+                f"the learned weights at {self.settings.weights} are for another embedder than this one: "
+                "run llmrec tune with it"
             )
         return SignalSources(
             catalog=self.catalog,
@@ -169,7 +167,8 @@ class Workshop:
             embedder=self.embedder,
             embeddings=embeddings,
             log=LogSignals(self.log, ids) if self.log is not None else None,
-            affinity=affinity if embeddings is not None else None,
+            affinity=affinity,
+            texts=texts,
         )
 
     @cached_property

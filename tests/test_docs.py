@@ -49,6 +49,11 @@ def test_the_example_of_changing_profiles_is_the_one_that_the_tests_run() -> Non
     assert shown == [(ROOT / "examples" / "changing_profile.py").read_text("utf-8")]
 
 
+def test_the_example_of_ranking_is_the_one_that_the_tests_run() -> None:
+    shown = blocks(ROOT / "docs" / "ranking.md", "python")
+    assert shown == [(ROOT / "examples" / "ranking.py").read_text("utf-8")]
+
+
 def test_both_readmes_give_the_same_two_lines() -> None:
     installing = [
         [block for block in blocks(ROOT / name, "sh") if block.startswith("python3 -m venv")]

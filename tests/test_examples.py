@@ -91,3 +91,18 @@ def test_graph_and_facets(prepared_gguf: Path, tmp_path: Path) -> None:
     assert re.fullmatch(r"\d+ of \d+ places; \(256,\)", places)
     near, far = map(float, cosines.split(" > "))
     assert near > far + 0.1
+
+
+@pytest.mark.embedded
+def test_ranking(prepared_gguf: Path, tmp_path: Path) -> None:
+    lines = run_example("ranking.py", prepared_gguf.parent, tmp_path)
+    assert re.fullmatch(r"pairwise would take \d+ calls at most; the likelihood ratio takes 2", lines[0])
+    assert [line[:3] for line in lines[1:4]] == ["1. ", "2. ", "3. "]
+    assert all(re.search(r"\(\d+%\): \w", line) for line in lines[1:4])
+    assert lines[4] == "failed: []"
+    found = {
+        line.partition(": NDCG@10 ")[0]: float(line.partition(": NDCG@10 ")[2].split()[0])
+        for line in lines[5:]
+    }
+    assert {"words-and-meaning", "random", "popularity", "bm25", "co-occurrence"} < set(found)
+    assert found["co-occurrence"] > found["random"], "people buy things of one kind"

@@ -53,6 +53,7 @@ class TestSources:
             "log_fusion": '{"popularity": 0}',
             "weights": str(tmp_path / "weights.json"),
             "ranking_strategy": "none",
+            "strategy_options": '{"window": 10}',
         }
         assert set(values) == set(Settings.model_fields)
         for name, value in values.items():
@@ -64,6 +65,7 @@ class TestSources:
         assert settings.profile_fusion == ProfileFusionWeights(hints=0)
         assert settings.log_fusion == LogFusionWeights(popularity=0)
         assert (settings.weights, settings.ranking_strategy) == (tmp_path / "weights.json", "none")
+        assert settings.strategy_options == {"window": 10}
         assert (settings.threads, settings.timeout, settings.context_length) == (3, 7.5, 512)
         assert settings.store == tmp_path / "store.sqlite3"
         assert (settings.prefix_megabytes, settings.prefix_folder) == (9, tmp_path / "states")

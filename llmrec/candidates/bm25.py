@@ -1,4 +1,4 @@
-"""Items that share words with a text: BM25 over words, and over pairs of characters in Chinese."""
+"""Items that share words with a text: BM25 over words; over pairs of characters in East Asian scripts."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from llmrec.behavior.events import Item
 
 Scores = npt.NDArray[np.float32]
 
-CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
+CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003134f]")
 # A Latin word or a number ends where Chinese begins, as in 小米14手机.
 TOKEN = re.compile(rf"{CJK.pattern}+|(?:(?!{CJK.pattern})[^\W_])+", re.UNICODE)
 MAX_TEXT = 20_000
 
 
 def tokenize(text: str) -> list[str]:
-    """Cut a text into folded words; runs of Chinese, Japanese kana and hanja into overlapping pairs.
+    """Cut a text into folded words; runs of Chinese, kana and Hangul into overlapping pairs.
 
     English function words are left out, and a plural's last s. Long texts are read to 20,000 characters.
     """

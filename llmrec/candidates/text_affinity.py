@@ -16,8 +16,8 @@ from llmrec.llm.embedder import FloatMatrix
 
 FloatVector = npt.NDArray[np.float64]
 
-DIMENSIONS = 128
-RIDGE = 0.5
+DIMENSIONS = 64
+RIDGE = 4.0
 """What is added to each variance, as a part of the mean variance: few people tell little of a direction."""
 APPEAL_RIDGE = 1.0
 LARGEST_CORRELATION = 0.98
@@ -31,7 +31,7 @@ LEAST_PAIRS = 200
 
 @dataclass(frozen=True)
 class TextAffinity:
-    """Two signals of items' vectors, both linear algebra on an embedder's vectors.
+    """Two signals of items' vectors, both linear algebra on `TextVectors`.
 
     *Affinity* is the pointwise mutual information, in nats, of a history's mean vector and an item's, were
     both jointly Gaussian: their canonical correlations (Hotelling 1936; Bach and Jordan 2005, "A
@@ -43,19 +43,19 @@ class TextAffinity:
     history_mean: FloatVector
     item_mean: FloatVector
     history_map: npt.NDArray[np.float64]
-    """(dimensions of the embedder, canonical dimensions)."""
+    """(dimensions of the vectors, canonical dimensions)."""
     item_map: npt.NDArray[np.float64]
     correlations: FloatVector
     """One a canonical dimension, from 0 to below 1."""
     appeal_direction: FloatVector
-    embedder: str
-    """The fingerprint of the embedder whose vectors these are."""
+    vectors_of: str
+    """The fingerprint of the TextVectors these are of."""
     pairs: int
     """How many pairs it was learned from."""
 
     @classmethod
     def learn(
-        cls, log: InteractionLog, item_ids: Sequence[str], vectors: FloatMatrix, *, embedder: str
+        cls, log: InteractionLog, item_ids: Sequence[str], vectors: FloatMatrix, *, vectors_of: str
     ) -> TextAffinity | None:
         """Learn from a log and the unit vectors of the items, one row each in the order of the ids.
 
@@ -82,7 +82,7 @@ class TextAffinity:
             item_map=whiten_item @ right[:kept].T,
             correlations=np.clip(correlations[:kept], 0.0, LARGEST_CORRELATION),
             appeal_direction=appeal,
-            embedder=embedder,
+            vectors_of=vectors_of,
             pairs=len(histories),
         )
 
@@ -108,7 +108,7 @@ class TextAffinity:
     def as_document(self) -> dict[str, Any]:
         """All numbers, for a JSON file; `from_document` reads them."""
         return {
-            "embedder": self.embedder,
+            "vectors_of": self.vectors_of,
             "pairs": self.pairs,
             **{name: np.round(getattr(self, name), 6).tolist() for name in _ARRAYS},
         }
@@ -127,7 +127,7 @@ class TextAffinity:
         )
         if not fits:
             raise ValueError("the numbers of the text affinity do not fit each other")
-        return cls(**arrays, embedder=str(document["embedder"]), pairs=int(document["pairs"]))
+        return cls(**arrays, vectors_of=str(document["vectors_of"]), pairs=int(document["pairs"]))
 
 
 _VECTORS = ("history_mean", "item_mean", "appeal_direction")

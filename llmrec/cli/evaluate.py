@@ -26,6 +26,11 @@ if TYPE_CHECKING:
 
 ALL = "all"
 
+LeastRatingOption = Annotated[
+    float | None,
+    typer.Option("--least-rating", metavar="N", help="Ratings from N on are likes; 4 unless said."),
+]
+
 
 class SplitChoice(str, Enum):
     """What is held out."""
@@ -82,6 +87,7 @@ def evaluate(
     history: Annotated[
         ShownChoice, typer.Option("--history", help="Of a data set over two domains.")
     ] = ShownChoice.target,
+    least_rating: LeastRatingOption = None,
     history_length: Annotated[
         int | None, typer.Option("--history-length", min=0, help="Show only so many of the last events.")
     ] = None,
@@ -91,7 +97,9 @@ def evaluate(
     model: ModelOption = None,
     strategy: Annotated[
         list[str] | None,
-        typer.Option("--strategy", metavar="NAME", help="How the model is asked to rank. Repeatable."),
+        typer.Option(
+            "--strategy", "--rank-by", metavar="NAME", help="How the model is asked to rank. Repeatable."
+        ),
     ] = None,
     bare: Annotated[
         bool, typer.Option("--bare", help="Each --strategy by itself too, without the other signals.")
@@ -119,6 +127,9 @@ def evaluate(
     weights: Annotated[
         Path | None, typer.Option("--weights", metavar="FILE", help="Weights that llmrec tune wrote.")
     ] = None,
+    no_log: Annotated[
+        bool, typer.Option("--no-log", help="Rank by texts alone; the baselines keep the log.")
+    ] = False,
     out: Annotated[
         Path | None,
         typer.Option("--out", metavar="FOLDER", help="Keep scores and report; a stopped run goes on."),
@@ -151,16 +162,20 @@ def evaluate(
 
     terminal: Terminal = context.obj
     check_paths(data, catalog, weights, paraphrase)
-    options = protocol_from(negatives, split, count, users, part, history_length, seed)
+    options = protocol_from(negatives, split, count, users, part, history_length, seed, least_rating)
     settings = settings_from(model=model, prompts=prompts, weights=weights)
     if baselines_only and (strategy or bare or model):
         raise UsageError("--baselines-only asks no model: leave out --model, --strategy and --bare")
+    if baselines_only and (weights or no_log):
+        raise UsageError("--baselines-only ranks by nothing else: leave out --weights and --no-log")
     source = DataSource(path=Path(data), catalog=Path(catalog) if catalog else None, history=history.value)
     with contextlib.ExitStack() as stack:
         progress = stack.enter_context(ProgressReport(terminal))
         opened = None
         if not baselines_only:
-            opened = stack.enter_context(_strategies(settings, strategy, bare=bare, basis=basis))
+            opened = stack.enter_context(
+                _strategies(settings, strategy, bare=bare, basis=basis, use_log=not no_log)
+            )
         result = run_evaluation(
             source,
             systems=opened.systems if opened is not None else (),
@@ -169,7 +184,7 @@ def evaluate(
             probes=_probes(probes, probe_people, paraphrase, opened, options, settings),
             history_lengths=COLD_START if cold_start else (),
             progress=Shown(progress).show,
-            settings={"model": settings.model, "basis": basis.value} if opened is not None else {},
+            settings=_told_settings(settings, basis, use_log=not no_log) if opened is not None else {},
             command=_command(context),
         )
     if html is not None:
@@ -180,6 +195,16 @@ def evaluate(
     for note in result.notes:
         terminal.note(note)
     terminal.show(*evaluation_view(result, terminal.out))
+
+
+def _told_settings(settings: Settings, basis: BasisChoice, *, use_log: bool) -> dict[str, str]:
+    """What the report tells of how it was ranked."""
+    told = {"model": settings.model, "basis": basis.value}
+    if settings.weights is not None:
+        told["weights"] = str(settings.weights)
+    if not use_log:
+        told["interaction log"] = "for the baselines alone"
+    return told
 
 
 def _command(context: typer.Context) -> str:
@@ -233,6 +258,7 @@ def protocol_from(
     part: PartChoice,
     history_length: int | None,
     seed: int,
+    least_rating: float | None = None,
 ) -> ProtocolOptions:
     """The protocol that options ask for. Raises ValidationError for what cannot be."""
     from llmrec.evaluation.types import ProtocolOptions
@@ -250,6 +276,7 @@ def protocol_from(
             "users": users,
             "part": part.value,
             "history_length": history_length,
+            "least_rating": least_rating,
             "seed": seed,
         }
     )
@@ -257,7 +284,7 @@ def protocol_from(
 
 @contextlib.contextmanager
 def _strategies(
-    settings: Settings, names: list[str] | None, *, bare: bool, basis: BasisChoice
+    settings: Settings, names: list[str] | None, *, bare: bool, basis: BasisChoice, use_log: bool
 ) -> Iterator[StrategySystems]:
     from llmrec.evaluation.strategies import StrategySystems, known_strategies
 
@@ -267,7 +294,7 @@ def _strategies(
             raise UsageError(f"there is no strategy {name!r}: choose among {', '.join(known)}")
     if bare and not names:
         raise UsageError("--bare is for strategies: name one with --strategy")
-    with StrategySystems(settings, tuple(names or ()), bare, basis.value) as opened:
+    with StrategySystems(settings, tuple(names or ()), bare, basis.value, use_log) as opened:
         yield opened
 
 

@@ -107,14 +107,18 @@ def beaten(result: EvaluationResult) -> list[str]:
 
 
 def bands_table(result: EvaluationResult, bands: tuple[HistoryBand, ...], console: Console) -> RenderableType:
-    """The headline metric by the number of events shown, of the best systems and the best baseline."""
+    """The headline metric by the number of events shown, of the best systems and the best baseline.
+
+    A random order, which is no better after any number of events, is not among them.
+    """
+    from llmrec.evaluation.baselines import RANDOM
     from llmrec.evaluation.metric_labels import metric_label
     from llmrec.evaluation.report_text import by_headline
 
     headline = metric_label(result.headline)
     ordered = by_headline(result)
     own = [system.name for system in ordered if not system.is_baseline]
-    lines = [system.name for system in ordered if system.is_baseline]
+    lines = [system.name for system in ordered if system.is_baseline and system.name != RANDOM]
     shown = [*own[: MOST_SYSTEMS_IN_BANDS - 1], *lines][
         : MOST_SYSTEMS_IN_BANDS if console.width >= WIDE else 1
     ]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import math
+import re
 from collections.abc import Iterator, Sequence
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -50,6 +51,15 @@ RankByOption = Annotated[
         "--rank-by",
         metavar="NAME",
         help=f"How the model is asked: {', '.join(choice.value for choice in RankBy)}; none asks nothing.",
+        rich_help_panel=RANKING,
+    ),
+]
+RankOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--rank-option",
+        metavar="NAME=VALUE",
+        help="Of the strategy, as window=10 or prompts=history,basket. Repeatable.",
         rich_help_panel=RANKING,
     ),
 ]
@@ -161,6 +171,30 @@ def reordering_from(
             "filters": tuple(map(parse_filter, filters)),
         }
         return validated(Reordering, wanted, "the options")
+
+
+def strategy_options_from(pairs: Sequence[str]) -> dict[str, Any] | None:
+    """The strategy's options, each NAME=VALUE: a whole number, a text, or several parted by commas.
+
+    The value `none` is None, as in top=none; without any option, so is all. Raises UsageError for one that
+    cannot be read, or is given twice.
+    """
+    options: dict[str, Any] = {}
+    for pair in pairs:
+        name, equals, text = (part.strip() for part in pair.partition("="))
+        if not (name and equals and text.strip(", ")):
+            raise UsageError(f"--rank-option {pair!r} has no value: write --rank-option NAME=VALUE")
+        if name in options:
+            raise UsageError(f"there are two values of {name!r}: keep one --rank-option")
+        parts = tuple(_value(part.strip()) for part in text.split(",") if part.strip())
+        options[name] = parts if "," in text else parts[0]
+    return options or None
+
+
+def _value(text: str) -> int | str | None:
+    if text == "none":
+        return None
+    return int(text) if re.fullmatch(r"-?[0-9]{1,18}", text) else text
 
 
 def budget_from(*, calls: int | None, tokens: int | None, seconds: float | None) -> Budget | None:

@@ -37,11 +37,13 @@ from llmrec.cli.ranking_options import (
     MaxTokensOption,
     NoveltyOption,
     RankByOption,
+    RankOption,
     SeedOption,
     WeightsOption,
     WhereOption,
     budget_from,
     reordering_from,
+    strategy_options_from,
 )
 from llmrec.cli.terminal import Terminal
 
@@ -74,6 +76,7 @@ def recommend(
     ] = False,
     log: LogOption = None,
     rank_by: RankByOption = None,
+    rank_option: RankOption = None,
     basis: BasisOption = BasisChoice.both,
     weights: WeightsOption = None,
     seed: SeedOption = 0,
@@ -142,6 +145,7 @@ def recommend(
         prompts=prompts,
         weights=weights,
         ranking_strategy=rank_by,
+        strategy_options=strategy_options_from(rank_option or ()),
     )
     reordering = reordering_from(
         diversity=diversity, calibration=calibrate, novelty=novelty, caps=cap or (), filters=where or ()
@@ -165,6 +169,7 @@ def recommend(
                 "k": k,
                 "repeats": repeats,
                 "basis": basis.value,
+                "strategy": rank_by.value if rank_by is not None else None,
                 "reordering": reordering,
             }
             profiles, rankings, costs = [], [], []

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from llmrec.cli.evaluate import (
+    LeastRatingOption,
     PartChoice,
     Shown,
     ShownChoice,
@@ -47,6 +48,7 @@ def tune(
     part: Annotated[
         PartChoice, typer.Option("--part", help="learning leaves one half of the people for llmrec evaluate.")
     ] = PartChoice.learning,
+    least_rating: LeastRatingOption = None,
     history: Annotated[
         ShownChoice, typer.Option("--history", help="Of a data set over two domains.")
     ] = ShownChoice.target,
@@ -59,7 +61,12 @@ def tune(
     model: ModelOption = None,
     strategy: Annotated[
         str | None,
-        typer.Option("--strategy", metavar="NAME", help="How the model is asked to rank; none for no model."),
+        typer.Option(
+            "--strategy",
+            "--rank-by",
+            metavar="NAME",
+            help="How the model is asked to rank; none for no model.",
+        ),
     ] = None,
     prompts: PromptsOption = None,
     folder: Annotated[
@@ -91,6 +98,7 @@ def tune(
     from llmrec.evaluation.strategies import opened_for
     from llmrec.evaluation.tuning import tune as learn
     from llmrec.ranking.pipeline import EVERY_STRATEGY
+    from llmrec.settings import load_settings
 
     terminal: Terminal = context.obj
     check_paths(data, catalog, None, None)
@@ -98,9 +106,11 @@ def tune(
         raise UsageError(f"there is no folder {out.parent} to write {out.name} to: make it first")
     if strategy is not None and strategy not in EVERY_STRATEGY:
         raise UsageError(f"there is no strategy {strategy!r}: choose among {', '.join(EVERY_STRATEGY)}")
-    settings = settings_from(model=model, prompts=prompts)
+    # Weights learned before are no part of what is measured, and interests are found as in llmrec evaluate.
+    settings = load_settings(settings_from(model=model, prompts=prompts), weights=None, labelled_by_model=0)
     protocols = [
-        protocol_from(name, None, count, users, part, None, seed) for name in negatives or ["random"]
+        protocol_from(name, None, count, users, part, None, seed, least_rating)
+        for name in negatives or ["random"]
     ]
     source = DataSource(path=Path(data), catalog=Path(catalog) if catalog else None, history=history.value)
     with ProgressReport(terminal) as progress:
@@ -114,7 +124,7 @@ def tune(
             with_log=with_log,
             progress=Shown(progress).show,
         )
-    gain = paired(fusion.after, fusion.before)
+    gain = paired(fusion.after, fusion.before, fusion.people)
     if gain.mean > 0 or even_if_worse:
         out.expanduser().write_text(learned.text(), encoding="utf-8")
     if as_json:
@@ -125,7 +135,7 @@ def tune(
         terminal.note(f"written to {out}; use it with --weights {out} or LLMREC_WEIGHTS={out}")
     else:
         terminal.note(
-            "the weights so far are as good on people who were left out, so nothing was written: "
+            "the learned weights are no better on people who were left out, so nothing was written: "
             "give more people, or --even-if-worse",
             label="warning",
         )
@@ -149,8 +159,8 @@ def weights_view(learned: LearnedWeights, fusion: LearnedFusion) -> list[Rendera
         table.add_row(
             plain(name), Text(f"{known[name]:.2f}"), Text(f"{100 * fusion.signals_alone[name]:.1f}", "dim")
         )
-    before, after = interval(fusion.before), interval(fusion.after)
-    gain = paired(fusion.after, fusion.before)
+    before, after = interval(fusion.before, fusion.people), interval(fusion.after, fusion.people)
+    gain = paired(fusion.after, fusion.before, fusion.people)
     told = (
         f"NDCG@10 on people left out: {100 * after.mean:.1f} "
         f"({100 * after.low:.1f} to {100 * after.high:.1f}) with the learned weights, "

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Sequence
 
 from llmrec.behavior.events import Catalog, Item
-from llmrec.errors import InputError, ModelError
+from llmrec.errors import ModelError
 from llmrec.evaluation.intervals import interval, paired
 from llmrec.evaluation.scoring import EvaluationProgress, ProgressListener
-from llmrec.evaluation.types import ProbeResult
+from llmrec.evaluation.types import Interval, ProbeResult
 from llmrec.llm.base import LanguageModel
 from llmrec.llm.cache import naming_prompt
 from llmrec.prompting.templates import PromptLibrary
@@ -38,20 +39,19 @@ def title_contamination(
     likelier it is after the item's own id than after another item's, summed over both ways to write a row,
     so that a title which is likely anyhow wins nothing. After Di Palma, Merra, Sfilio, Anelli, Narducci and
     Di Noia, "Do LLMs Memorize Recommendation Datasets?" (2025). No target is needed, and none is read.
-    Raises ModelError for a model that gives no log-probabilities, InputError for a catalogue of no more
-    than 20 titles that differ.
+    Items whose id shares a word with their title are left out, since such a title follows from its id; where
+    no more than 20 titles that differ are left, the probe says that it cannot tell, and asks nothing.
+    Raises ModelError for a model that gives no log-probabilities.
     """
     if not model.capabilities.score:
         raise ModelError(
             f"the model {model.name} gives no log-probabilities, which the probe {NAME} needs: take a local "
             "one, or leave the probe out"
         )
-    titled = list({item.title: item for item in catalog.items_in_order}.values())
+    untold = [item for item in catalog.items_in_order if not set(_words(item.id)) & set(_words(item.title))]
+    titled = list({item.title: item for item in untold}.values())
     if len(titled) <= CHOICES:
-        raise InputError(
-            f"the probe {NAME} needs a catalogue of more than {CHOICES} titles that differ: this one has "
-            f"{len(titled)}"
-        )
+        return _cannot_tell(model, len(titled))
     draw = random.Random(seed)  # noqa: S311 - no secret
     asked = draw.sample(titled, min(items, len(titled)))
     hits = []
@@ -86,6 +86,25 @@ def title_contamination(
         difference=paired(hits, chance),
         verdict=verdict,
     )
+
+
+def _cannot_tell(model: LanguageModel, usable: int) -> ProbeResult:
+    chance = 1 / CHOICES
+    return ProbeResult(
+        name=NAME,
+        question=QUESTION,
+        system=model.name,
+        before=Interval(mean=chance, low=chance, high=chance, people=0),
+        after=Interval(mean=chance, low=0.0, high=1.0, people=0),
+        difference=Interval(mean=0.0, low=-chance, high=1 - chance, people=0),
+        verdict=f"This cannot be told: the catalogue has {usable} titles that differ and share no word with "
+        f"their ids, and more than {CHOICES} are needed.",
+    )
+
+
+def _words(text: str) -> list[str]:
+    """The runs of letters and those of digits, in small letters, so that `kite3` says kite."""
+    return re.findall(r"[^\W\d_]+|\d+", text.casefold())
 
 
 def _ratios(

@@ -25,6 +25,7 @@ from llmrec.evaluation.probes import (
 from llmrec.evaluation.results import HEADLINE, Figures, Part, columns
 from llmrec.evaluation.score_files import VARIANT, ScoreFile, check_same
 from llmrec.evaluation.scoring import Job, ProgressListener, fingerprint_of
+from llmrec.evaluation.systems import check_systems
 from llmrec.evaluation.types import Material, ProbeResult, System
 from llmrec.llm.base import LanguageModel
 from llmrec.prompting.templates import PromptLibrary
@@ -94,6 +95,7 @@ class Probing:
             systems = self._systems
             if probe == PARAPHRASE and self._probes.paraphrased is not None:
                 systems = _same_names(self._probes.paraphrased(self._material), systems)
+                check_systems(systems, self._material)
                 prints = {f"{system.name}{VARIANT}{probe}": fingerprint_of(system) for system in systems}
                 check_same(self._main.folder, prints)
             queries = CHANGES[probe](self._sample, self._seed)

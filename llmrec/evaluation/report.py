@@ -30,7 +30,7 @@ from llmrec.evaluation.report_text import (
     protocol_sentence,
     verdict_of,
 )
-from llmrec.evaluation.types import EvaluationResult, Interval, SystemResult
+from llmrec.evaluation.types import EvaluationResult, HistoryBand, Interval, SystemResult
 
 PLOTTED = 6
 """How many metrics, and how many systems by length of history, are drawn; the tables hold all."""
@@ -81,7 +81,8 @@ class _View:
             "comparisons": self._matrix(),
             "metric_tables": self._metric_tables(),
             "plots": self._plots(),
-            "bands": self._bands(),
+            "bands": self._bands(self._result.bands),
+            "cold_start": self._bands(self._result.cold_start),
             "probes": self._probes(),
             "reliability": self._reliability(),
             "lists": self._lists(),
@@ -213,8 +214,8 @@ class _View:
         ]
         return table if names else None
 
-    def _bands(self) -> dict[str, Any] | None:
-        bands = self._result.bands
+    def _bands(self, bands: Sequence[HistoryBand]) -> dict[str, Any] | None:
+        """The table of bands; None without any."""
         if not bands:
             return None
         metric = self._headline

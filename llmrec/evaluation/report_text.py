@@ -35,7 +35,7 @@ _NEGATIVES = {
 _PARTS = {
     "all": "",
     "learning": "These are the people that weights are learned on: their figures flatter",
-    "reporting": "No weights were learned on these people",
+    "reporting": "These people are the half that llmrec tune leaves out",
 }
 
 

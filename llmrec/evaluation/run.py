@@ -29,9 +29,11 @@ from llmrec.evaluation.results import (
 )
 from llmrec.evaluation.score_files import Price, ScoreFile, check_names, check_same
 from llmrec.evaluation.scoring import EvaluationProgress, Job, ProgressListener, fingerprint_of
+from llmrec.evaluation.systems import RecommenderSystem, check_systems
 from llmrec.evaluation.types import EvaluationResult, ProtocolOptions, System
 
 RESULT, REPORT = "result.json", "report.html"
+COLD_START_FOLDER = "cold-start"
 COLD_START = (0, 1, 2, 3, 5, 10)
 """The lengths of histories that a cold start is usually looked at with, in events."""
 
@@ -57,8 +59,9 @@ def evaluate(
     many of each person's last events shown. `settings` and `command` tell the report how the run was made.
 
     Targets are known to the judge's process alone until the last ranking is done; the two probes of the
-    target's place, which tell it, come after all other rankings.
-    Raises InputError when data, options, probes or folder cannot be used, and when a system fails at five
+    target's place, which tell it, come after all other rankings, and are made anew by every run.
+    Raises InputError when data, options, probes or folder cannot be used, when a recommender has another
+    interaction log than the run's, which may hold targets, and when a system fails at five
     queries in a row; ModelError when a probe asks of a model what it cannot do.
     """
     options, probes = options or ProtocolOptions(), probes or ProbeOptions()
@@ -111,7 +114,9 @@ class _Run:
         parts = (main, *cold.values())
         material = read_material(self.folder)
         lines, notes = baselines(material, seed=self.options.seed)
+        self.forget_targets()
         own = tuple(systems(material) if callable(systems) else systems)
+        check_systems(own, material)
         everyone = (*own, *lines)
         check_names([system.name for system in everyone])
         for part in parts:
@@ -143,7 +148,13 @@ class _Run:
             ),
             probes=tuple(probing.results(prepared, self.progress)),
             reliability=reliabilities(measured),
-            notes=(*prepared.notes, *notes, *_failures(measured, len(main.queries))),
+            notes=(
+                *prepared.notes,
+                *notes,
+                *_notes_on(own, prepared.dataset, self.options),
+                *_told(measured),
+                *_failures(measured, len(main.queries)),
+            ),
         )
 
     def rank(
@@ -157,24 +168,30 @@ class _Run:
         ]
         changed = probing.jobs()
         if not all(job.is_done() for job in (*jobs, *changed)):
-            self.forget_answers((main, *cold.values()))
+            self.forget_reports((main, *cold.values()))
         prices = {job.file.path: job.run(self.progress) for job in jobs}
         for job in changed:
             job.run(self.progress)
         probing.rank_target_places(self.progress)
         return prices
 
-    def forget_answers(self, parts: Sequence[Part]) -> None:
-        """Delete what an earlier run found out: a system that still ranks must not find it."""
+    def forget_targets(self) -> None:
+        """Delete what tells the targets of an earlier run: no system may find it, from its making on."""
         with _plain_errors(self.folder):
-            for part in parts:
-                for name in (FIGURES, RESULT, REPORT):
-                    (part.folder / name).unlink(missing_ok=True)
+            for folder in (self.folder, *(self.folder / COLD_START_FOLDER).glob("*")):
+                (folder / FIGURES).unlink(missing_ok=True)
             if (self.folder / TARGET_POSITION).exists():
                 shutil.rmtree(self.folder / TARGET_POSITION)
 
+    def forget_reports(self, parts: Sequence[Part]) -> None:
+        """Delete the reports of an earlier run, which are of other scores."""
+        with _plain_errors(self.folder):
+            for part in parts:
+                for name in (RESULT, REPORT):
+                    (part.folder / name).unlink(missing_ok=True)
+
     def cold_start_part(self, length: int) -> Part:
-        folder = self.folder / "cold-start" / str(length)
+        folder = self.folder / COLD_START_FOLDER / str(length)
         options = self.options.model_copy(update={"history_length": length})
         judge.prepare(self.data, options, folder)
         return Part(folder, options, read_queries(folder))
@@ -199,6 +216,21 @@ def _system_figures(
             is_baseline=system.name in baselines,
         )
         for system in systems
+    ]
+
+
+def _notes_on(systems: Sequence[System], dataset: str, options: ProtocolOptions) -> list[str]:
+    """What recommenders tell of their weights, each once."""
+    own = [system for system in systems if isinstance(system, RecommenderSystem)]
+    return list(dict.fromkeys(note for system in own for note in system.notes(dataset, options)))
+
+
+def _told(systems: Sequence[SystemFigures]) -> list[str]:
+    """What came with the scores of each system, each once."""
+    return [
+        f"{system.name}: {note}"
+        for system in systems
+        for note in dict.fromkeys(note for price in system.prices.values() for note in price.notes)
     ]
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
+import math
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -30,6 +31,8 @@ class Price:
     seconds: float
     tokens: int
     failures: int
+    notes: tuple[str, ...] = ()
+    """Those of its `Scored`."""
 
 
 class ScoreFile:
@@ -40,11 +43,12 @@ class ScoreFile:
         self.name = f"{system}{VARIANT}{probe}" if probe else system
         self.path = folder / SCORES / f"{self.name}.jsonl"
 
-    def resume(self, queries: Collection[str]) -> dict[str, Price]:
+    def resume(self, queries: Collection[str], sizes: Mapping[str, int] | None = None) -> dict[str, Price]:
         """What the queries cost whose scores are there, to go on behind them.
 
-        A line that was torn, that failed, or that is of no such query is dropped from the file. Raises
-        InputError when the file cannot be read or written.
+        `sizes` says how many scores a query has, where that is known. A line that was torn, that failed,
+        whose scores are too few, too many or no finite numbers, or that is of no such query is dropped from
+        the file. Raises InputError when the file cannot be read or written.
         """
         wanted = set(queries)
         found: dict[str, Price] = {}
@@ -57,10 +61,16 @@ class ScoreFile:
                 with self.path.open("rb") as old, waiting.open("wb") as new:
                     for line in old:
                         read = _row(line)
-                        if read is None or read[0] not in wanted or read[0] in found:
+                        if (
+                            read is None
+                            or read[0] not in wanted
+                            or read[0] in found
+                            or (sizes or {}).get(read[0], len(read[1].scores)) != len(read[1].scores)
+                        ):
                             dropped = True
                             continue
-                        found[read[0]] = Price(read[1].seconds, read[1].tokens, read[1].failures)
+                        scored = read[1]
+                        found[read[0]] = Price(scored.seconds, scored.tokens, scored.failures, scored.notes)
                         new.write(line)
                 if dropped:
                     waiting.replace(self.path)
@@ -144,6 +154,7 @@ def check_names(names: Collection[str]) -> None:
 def check_same(folder: Path, fingerprints: dict[str, str]) -> None:
     """Remember what each system was, and refuse to go on with scores of another one of the same name.
 
+    Scores of a system that does not say what it is are deleted, to be made anew: they may be another's.
     Raises InputError when a folder's scores are another system's, and when it cannot be written.
     """
     path = folder / SYSTEMS
@@ -159,11 +170,15 @@ def check_same(folder: Path, fingerprints: dict[str, str]) -> None:
                     f"{folder} holds scores of another {name}: its model, settings or prompts have changed; "
                     "give another folder, or delete this one"
                 )
+            if not fingerprint:
+                for own in (f"{name}.jsonl", f"{name}{VARIANT}*.jsonl"):
+                    for scores in (folder / SCORES).glob(own):
+                        scores.unlink(missing_ok=True)
     write_lines(path, [json.dumps({**known, **fingerprints}, ensure_ascii=False, indent=2)])
 
 
 def _row(line: bytes) -> tuple[str, Scored] | None:
-    """The query and the scores of a line; None for one that was torn or that failed."""
+    """The query and the scores of a line; None for one that was torn, that failed, or that is not finite."""
     if not line.endswith(b"\n"):
         return None
     try:
@@ -171,7 +186,8 @@ def _row(line: bytes) -> tuple[str, Scored] | None:
         query = row.pop("query")
         if row.pop("error", None) is not None or not isinstance(query, str):
             return None
-        return query, Scored.model_validate(row)
+        scored = Scored.model_validate(row)
+        return (query, scored) if all(map(math.isfinite, scored.scores)) else None
     except (ValueError, AttributeError, KeyError, TypeError, ValidationError):
         return None
 

@@ -45,13 +45,13 @@ def score_queries(
 ) -> dict[str, Price]:
     """Score the queries that the file does not hold yet, and add each to it at once.
 
-    A query at which the system raises is recorded as failed, and the rest goes on; the next run tries it
-    again. Returns what each query cost that has scores, by id.
+    A query at which the system raises, whatever it is, is recorded as failed, and the rest goes on; the next
+    run tries it again. Returns what each query cost that has scores, by id.
     Raises InputError when `most_failures_in_a_row` queries fail one after the other, and when the file cannot
     be written.
     """
     tell = progress or _nobody
-    prices = file.resume([query.id for query in queries])
+    prices = file.resume([query.id for query in queries], _sizes(queries))
     waiting = [query for query in queries if query.id not in prices]
     done_before = len(prices)
     if not waiting:
@@ -64,18 +64,19 @@ def score_queries(
             started = time.perf_counter()
             try:
                 scored = system.scores(query)
-            except LlmrecError as error:
-                writer.write_failure(query.id, str(error), seconds=time.perf_counter() - started)
+            except Exception as error:
+                reason = str(error) if isinstance(error, LlmrecError) else f"{type(error).__name__}: {error}"
+                writer.write_failure(query.id, reason, seconds=time.perf_counter() - started)
                 in_a_row += 1
                 if in_a_row >= most_failures_in_a_row:
                     raise InputError(
                         f"{system.name} failed at {in_a_row} queries in a row, so the evaluation stops "
-                        f"({str(error).rstrip('.')}): mend the cause and run it again; it goes on from here"
+                        f"({reason.rstrip('.')}): mend the cause and run it again; it goes on from here"
                     ) from error
             else:
                 in_a_row = 0
                 writer.write(query.id, to_original(query, scored) if to_original else scored)
-                prices[query.id] = Price(scored.seconds, scored.tokens, scored.failures)
+                prices[query.id] = Price(scored.seconds, scored.tokens, scored.failures, scored.notes)
             rate = number / max(time.perf_counter() - began, 1e-9)
             tell(
                 EvaluationProgress(
@@ -97,7 +98,8 @@ class Job:
 
     def is_done(self) -> bool:
         """Whether every query has its scores."""
-        return len(self.file.resume([query.id for query in self.queries])) == len(self.queries)
+        done = self.file.resume([query.id for query in self.queries], _sizes(self.queries))
+        return len(done) == len(self.queries)
 
     def run(self, progress: ProgressListener | None = None) -> dict[str, Price]:
         """`score_queries` of it."""
@@ -109,6 +111,11 @@ class Job:
             progress=progress,
             to_original=self.to_original,
         )
+
+
+def _sizes(queries: Sequence[Query]) -> dict[str, int]:
+    """How many scores each query has that names its candidates."""
+    return {query.id: len(query.candidates) for query in queries if query.candidates}
 
 
 def fingerprint_of(system: System) -> str:

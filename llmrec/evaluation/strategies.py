@@ -8,13 +8,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 
+from llmrec.candidates.log import InteractionLog
 from llmrec.errors import InputError
+from llmrec.evaluation.guards import check_weights
 from llmrec.evaluation.systems import RankerSystem, RecommenderSystem
 from llmrec.evaluation.types import Material, System
 from llmrec.llm.base import LanguageModel
 from llmrec.llm.registry import open_model
 from llmrec.prompting.templates import PromptLibrary
 from llmrec.ranking.context import Basis
+from llmrec.ranking.learned import LearnedWeights
 from llmrec.ranking.strategies import STRATEGIES, open_ranker
 from llmrec.recommender import Recommender
 from llmrec.settings import Settings, load_settings
@@ -37,6 +40,8 @@ class StrategySystems:
     bare: bool = False
     """Whether each named strategy stands beside it by itself, without the other signals."""
     basis: Basis = "both"
+    use_log: bool = True
+    """Whether they see the interaction log of the run; else texts are all they have."""
     labelled_by_model: int = 0
     """How many events of a history the model reads to find interests; with 0, names and categories tell."""
     _opened: contextlib.ExitStack = field(default_factory=contextlib.ExitStack, repr=False)
@@ -67,7 +72,15 @@ class StrategySystems:
         return self._model
 
     def systems(self, material: Material) -> tuple[System, ...]:
-        """One system a strategy over the material. Raises InputError, ModelError."""
+        """One system a strategy over the material.
+
+        Raises InputError, also for learned weights that do not hold for this basis and log, and ModelError.
+        """
+        if not self.use_log:
+            material = Material(material.catalog, InteractionLog())
+        if self.settings.weights is not None:
+            learned = LearnedWeights.load(self.settings.weights)
+            check_weights(learned, basis=self.basis, with_log=bool(material.log))
         names = tuple(dict.fromkeys(self.strategies)) or (self.settings.ranking_strategy,)
         recommender = self._recommender(material)
         found: list[System] = []

@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
-import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, get_args
 
 from llmrec.behavior.events import Catalog
 from llmrec.errors import InputError
 from llmrec.evaluation.baselines import candidate_ids
-from llmrec.evaluation.types import Query, Scored
+from llmrec.evaluation.fingerprints import hash_of, ranker_options, recommender_fingerprint
+from llmrec.evaluation.guards import OF_WEIGHTS, check_log, taught_note
+from llmrec.evaluation.types import Material, ProtocolOptions, Query, Scored, System
 from llmrec.interests.profile import InterestProfile
 from llmrec.llm.base import LanguageModel, Usage
-from llmrec.prompting.templates import PromptLibrary
 from llmrec.ranking.base import Budget, Ranker, RankingRequest
 from llmrec.ranking.context import Basis
+from llmrec.ranking.learned import LearnedWeights
 from llmrec.ranking.types import Ranking
 from llmrec.recommender import Recommender
-
-UNTOLD = {
-    *("api_key", "cache_dir", "prefix_folder", "prefix_megabytes"),
-    *("prompts", "store", "threads", "timeout"),
-}
-"""Settings that change no score, or that the fingerprint holds otherwise."""
 
 
 class QueryProfiles:
@@ -86,15 +80,21 @@ class RecommenderSystem:
 
     @property
     def fingerprint(self) -> str:
-        """Hash of the model, the settings, the prompts and the options: what decides the scores."""
-        settings = self._recommender.settings
+        """Hash of the recommender, its log included, and of the options: what decides the scores."""
         return hash_of(
-            model=self._recommender.model.fingerprint,
-            embedder=self._recommender.embedder.fingerprint if self._recommender.embedder else "",
-            settings=settings.model_dump(mode="json", exclude=UNTOLD),
-            prompts={found.name: found.fingerprint for found in PromptLibrary(settings.prompts).list()},
+            recommender=recommender_fingerprint(self._recommender),
             options={key: str(value) for key, value in self._options.items()},
         )
+
+    def check(self, material: Material) -> None:
+        """Raise InputError for a recommender whose log is not the run's: it may hold targets."""
+        check_log(self._recommender, material)
+
+    def notes(self, dataset: str, options: ProtocolOptions) -> tuple[str, ...]:
+        """What a reader of the figures should know of the weights. Raises InputError as `load` does."""
+        path = self._recommender.settings.weights
+        note = taught_note(LearnedWeights.load(path).learned_from, dataset, options) if path else ""
+        return (note,) if note else ()
 
     def scores(self, query: Query) -> Scored:
         """Rank a query's candidates. Raises InputError, ModelError."""
@@ -111,7 +111,13 @@ class RecommenderSystem:
             seconds = time.perf_counter() - started
             self._profiles.forget(query)
         scored = scored_from(ranking, ids)
-        return scored.model_copy(update={"seconds": seconds, "tokens": tokens(model.usage - before)})
+        return scored.model_copy(
+            update={
+                "seconds": seconds,
+                "tokens": tokens(model.usage - before),
+                "notes": tuple(note for note in ranking.notes if note.startswith(OF_WEIGHTS)),
+            }
+        )
 
 
 class RankerSystem:
@@ -149,15 +155,18 @@ class RankerSystem:
 
     @property
     def fingerprint(self) -> str:
-        """Hash of the strategy, the model, the settings, the prompts and the options."""
-        settings = self._recommender.settings
+        """Hash of the strategy with its options, of the model, the recommender and the system's options."""
         return hash_of(
             ranker=f"{type(self._ranker).__name__} {self._ranker.name}",
+            ranker_options=ranker_options(self._ranker),
             model=self._model.fingerprint,
-            settings=settings.model_dump(mode="json", exclude=UNTOLD),
-            prompts={found.name: found.fingerprint for found in PromptLibrary(settings.prompts).list()},
+            recommender=recommender_fingerprint(self._recommender),
             options=[self._basis, self._seed, self._budget.model_dump() if self._budget else None],
         )
+
+    def check(self, material: Material) -> None:
+        """Raise InputError for a recommender whose log is not the run's: it may hold targets."""
+        check_log(self._recommender, material)
 
     def scores(self, query: Query) -> Scored:
         """Score a query's candidates. Raises InputError, ModelError."""
@@ -185,6 +194,13 @@ class RankerSystem:
             tokens=tokens(self._model.usage - before),
             failures=len(found.failures),
         )
+
+
+def check_systems(systems: Iterable[System], material: Material) -> None:
+    """Raise InputError when a system's recommender has another log than the run's: it may hold targets."""
+    for system in systems:
+        if isinstance(system, (RecommenderSystem, RankerSystem)):
+            system.check(material)
 
 
 def scored_from(ranking: Ranking, ids: Sequence[str]) -> Scored:
@@ -225,19 +241,17 @@ def tokens(usage: Usage) -> int:
     return max(0, usage.prompt_tokens + usage.completion_tokens)
 
 
-def hash_of(**parts: object) -> str:
-    """Hash of named parts that JSON can say; whatever else is in them counts by its text."""
-    text = json.dumps(parts, sort_keys=True, ensure_ascii=False, default=str)
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
-
-
 class FunctionSystem:
     """A function as a system: for trying out an idea, and for tests."""
 
     def __init__(
         self, name: str, score: Callable[[Query], Sequence[float]], *, fingerprint: str = ""
     ) -> None:
-        """`score` gives one number a candidate of a query, in their order; higher is better."""
+        """`score` gives one number a candidate of a query, in their order; higher is better.
+
+        `fingerprint` changes with what the function does. Without one, scores of an earlier run are not gone
+        on with but made anew, since nobody knows whose they were.
+        """
         self.name = name
         self.fingerprint = fingerprint
         self._score = score

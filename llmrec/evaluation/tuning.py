@@ -9,24 +9,26 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 from llmrec.candidates.bm25 import item_text
-from llmrec.candidates.embedding import EmbeddingIndex
 from llmrec.candidates.log import InteractionLog
 from llmrec.candidates.text_affinity import TextAffinity
+from llmrec.candidates.text_vectors import TextVectors
 from llmrec.errors import InputError
 from llmrec.evaluation import judge
 from llmrec.evaluation.baselines import candidate_ids
 from llmrec.evaluation.datasets import DataSource
+from llmrec.evaluation.fingerprints import hash_of
+from llmrec.evaluation.guards import check_log
 from llmrec.evaluation.prepared import Prepared, read_material, read_queries
 from llmrec.evaluation.score_files import ScoreFile, check_same
 from llmrec.evaluation.scoring import ProgressListener, score_queries
 from llmrec.evaluation.systems import (
     QueryProfiles,
     RecommenderSystem,
-    hash_of,
     scored_from,
     tokens,
 )
@@ -36,6 +38,7 @@ from llmrec.interests.profile import InterestProfile
 from llmrec.ranking.context import Basis
 from llmrec.ranking.learned import LearnedFrom, LearnedWeights
 from llmrec.ranking.liked import liked_events
+from llmrec.ranking.signals import affinity_signals
 from llmrec.recommender import Recommender
 from llmrec.weights import SignalWeights
 
@@ -56,15 +59,17 @@ class SignalSystem:
         basis: Basis,
         strategy: str | None,
     ) -> None:
-        """`affinity_of` gives the text affinity for a query: one that the query's person did not teach."""
+        """`affinity_of` gives the text affinity for a query.
+
+        It must not have been learned from the query's target: one of the run's log, which holds no target,
+        or one of other people's histories.
+        """
         self._recommender = recommender
         self._profiles = QueryProfiles(recommender)
         self._affinity_of = affinity_of
         self._basis: Basis = basis
         self._strategy = strategy
-        embedder = recommender.embedder
-        items = recommender.catalog.items_in_order
-        self._embeddings = EmbeddingIndex(embedder, items) if embedder is not None else None
+        self._vectors = TextVectors.of_items(recommender.embedder, recommender.catalog.items_in_order)
 
     @property
     def fingerprint(self) -> str:
@@ -86,7 +91,7 @@ class SignalSystem:
             seconds = time.perf_counter() - started
             self._profiles.forget(query)
         scored = scored_from(ranking, ids)
-        texts = self._of_texts(query, profile, ids) if "embedding" in scored.signals else {}
+        texts = self._of_texts(query, profile, ids)
         return scored.model_copy(
             update={
                 "signals": {**scored.signals, **texts},
@@ -99,16 +104,10 @@ class SignalSystem:
         self, query: Query, profile: InterestProfile, ids: Sequence[str]
     ) -> dict[str, tuple[float, ...]]:
         affinity = self._affinity_of(query)
-        if affinity is None or self._embeddings is None:
+        if affinity is None:
             return {}
-        liked = liked_events(profile)
         items = [self._recommender.catalog[item_id] for item_id in ids]
-        vectors = self._embeddings.vectors([item_text(item) for item in items])
-        history = self._embeddings.vectors([one.text for one in liked])
-        found = {
-            "text_affinity": affinity.affinity(history, [one.weight for one in liked], vectors),
-            "text_appeal": affinity.appeal(vectors),
-        }
+        found = affinity_signals(affinity, self._vectors, liked_events(profile), items)
         return {name: tuple(map(float, values)) for name, values in found.items()}
 
 
@@ -134,7 +133,8 @@ def labelled_people(
 ) -> LabelledPeople:
     """Measure the signals of a data set's queries, then have the judge say which candidates were taken.
 
-    Everything is kept in `folder`, and a run that stopped goes on there. The text affinity of a query is
+    Everything is kept in `folder`, and a run that stopped goes on there. With `with_log` the recommender sees
+    the log, which holds nothing that is held out, and else none. The text affinity of a query is
     learned from the log or, without one, from the histories of the other four fifths of the people. Raises
     InputError when the data or the folder cannot be used.
     """
@@ -143,6 +143,7 @@ def labelled_people(
     material = read_material(folder)
     shown = material if with_log else Material(material.catalog, InteractionLog())
     with make_recommender(shown) as recommender:
+        check_log(recommender, shown)
         affinities, whole = affinities_of(recommender, queries, material.log if with_log else None)
         fold_of = {query.user_id: at % FOLDS for at, query in enumerate(queries)}
         system = SignalSystem(
@@ -182,8 +183,10 @@ def tune(
 ) -> tuple[LearnedWeights, LearnedFusion]:
     """Learn weights from the people of a data set, under one or several protocols together.
 
-    Returns them as a file is written of them, with the figures of the cross-validation. Raises InputError
-    for fewer than 20 people, and as `labelled_people` does.
+    The recommenders must be opened with `weights=None`: what is learned stands beside the settings' own
+    weights. Returns what is learned as a file is written of it, with the figures of the cross-validation.
+    Raises InputError for fewer than 20 people, for a recommender with learned weights, and as
+    `labelled_people` does.
     """
     if not protocols:
         raise InputError("weights are learned under a protocol: give at least one")
@@ -191,18 +194,25 @@ def tune(
         if folder is None:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="llmrec-tuning-")))
         people: list[LabelledPeople] = []
-        opened: list[tuple[SignalWeights, str, str]] = []
+        opened: list[tuple[SignalWeights, str, str, bool]] = []
 
         def make(material: Material) -> Recommender:
             recommender = make_recommender(material)
             settings = recommender.settings
+            if settings.weights is not None:
+                recommender.close()
+                raise InputError(
+                    f"weights are learned beside those of the settings, not beside {settings.weights}: open "
+                    "the recommender with weights=None"
+                )
             so_far: SignalWeights = settings.log_fusion if with_log else settings.fusion
             if basis == "profile":
                 so_far = settings.profile_fusion
             chosen = strategy or settings.ranking_strategy
             if chosen == "auto":
                 chosen = "likelihood_ratio" if recommender.model.capabilities.score else "graded"
-            opened.append((so_far, chosen, recommender.model.fingerprint))
+            model = recommender.model
+            opened.append((so_far, chosen, model.fingerprint, model.capabilities.open_answers))
             return recommender
 
         for number, options in enumerate(protocols, start=1):
@@ -218,9 +228,9 @@ def tune(
                     progress=progress,
                 )
             )
-    so_far, model_signal, model = opened[0]
+    so_far, model_signal, model_fingerprint, capable = opened[0]
     cases = [case for part in people for case in part.cases]
-    learned = learn_weights(cases, so_far, model_signal=model_signal)
+    learned = learn_weights(cases, so_far, model_signal=model_signal, capable=capable)
     weighs_affinity = learned.weights.text_affinity + learned.weights.text_appeal > 0
     affinity = people[0].affinity if weighs_affinity else None
     first = people[0].prepared
@@ -228,7 +238,8 @@ def tune(
         LearnedWeights(
             basis=basis,
             with_log=with_log,
-            model=model if learned.weights.model > 0 else "",
+            model=model_fingerprint if learned.weights.model > 0 else "",
+            strategy=model_signal if learned.weights.model > 0 else "",
             weights=learned.weights,
             affinity=affinity.as_document() if affinity is not None else None,
             learned_from=LearnedFrom(
@@ -236,6 +247,7 @@ def tune(
                 fingerprint=first.fingerprint,
                 people=len({case.person for case in cases}),
                 candidates="; ".join(_candidates(options) for options in protocols),
+                part=_part(protocols),
                 ndcg_before=round(float(np.mean(learned.before)), 4),
                 ndcg_after=round(float(np.mean(learned.after)), 4),
                 signals_alone={name: round(value, 4) for name, value in learned.signals_alone.items()},
@@ -250,24 +262,27 @@ def _candidates(options: ProtocolOptions) -> str:
     return options.negatives_name or f"{options.negatives}, {options.count}"
 
 
+def _part(protocols: Sequence[ProtocolOptions]) -> Literal["all", "learning", "reporting"]:
+    """The part that all people were of."""
+    return protocols[0].part if len({options.part for options in protocols}) == 1 else "all"
+
+
 def affinities_of(
     recommender: Recommender, queries: Sequence[Query], log: InteractionLog | None
 ) -> tuple[Mapping[int, TextAffinity | None], TextAffinity | None]:
     """The text affinity for each fold, learned from the people of the others, and that of all of them."""
-    embedder = recommender.embedder
-    if embedder is None:
-        return dict.fromkeys(range(FOLDS)), None
     items = recommender.catalog.items_in_order
     ids = [item.id for item in items]
-    vectors = EmbeddingIndex(embedder, items).vectors([item_text(item) for item in items])
+    texts = TextVectors.of_items(recommender.embedder, items)
+    vectors = texts.vectors([item_text(item) for item in items])
     if log is not None:
-        of_log = TextAffinity.learn(log, ids, vectors, embedder=embedder.fingerprint)
+        of_log = TextAffinity.learn(log, ids, vectors, vectors_of=texts.fingerprint)
         return dict.fromkeys(range(FOLDS), of_log), of_log
 
     def of(chosen: Sequence[Query]) -> TextAffinity | None:
         events = [event for query in chosen for event in query.events]
         own = InteractionLog.from_events(events, recommender.settings)
-        return TextAffinity.learn(own, ids, vectors, embedder=embedder.fingerprint)
+        return TextAffinity.learn(own, ids, vectors, vectors_of=texts.fingerprint)
 
     by_fold = {
         fold: of([query for at, query in enumerate(queries) if at % FOLDS != fold]) for fold in range(FOLDS)

@@ -96,6 +96,8 @@ class Scored(BaseModel):
     seconds: float = Field(default=0.0, ge=0)
     tokens: int = Field(default=0, ge=0)
     failures: int = Field(default=0, ge=0)
+    notes: tuple[str, ...] = ()
+    """What a reader of the figures should know of how these scores came about."""
 
 
 class Interval(BaseModel):

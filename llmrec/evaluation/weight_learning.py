@@ -41,6 +41,8 @@ class LearnedFusion:
     """Weights, and how good they are on people they were not learned from."""
 
     weights: SignalWeights
+    people: tuple[str, ...]
+    """The person of each case."""
     before: tuple[float, ...]
     """NDCG@10 of each case with the weights so far."""
     after: tuple[float, ...]
@@ -51,13 +53,21 @@ class LearnedFusion:
 
 
 def learn_weights(
-    cases: Sequence[LabelledCase], so_far: SignalWeights, *, model_signal: str | None, seed: int = 0
+    cases: Sequence[LabelledCase],
+    so_far: SignalWeights,
+    *,
+    model_signal: str | None,
+    capable: bool = False,
+    seed: int = 0,
 ) -> LearnedFusion:
     """Fit the weights of a conditional logit (McFadden 1974): the taken against the other candidates.
 
     Weights are 0 or more, and held to those so far by a squared penalty, so that few people cannot lead far
     astray. Penalty and gate are those with the best likelihood in a cross-validation of five folds, by
-    person; `after` comes from the same folds. `model_signal` is the signal whose weight is `model`.
+    person. `after` comes from the same folds, which so chose penalty and gate too: it flatters a little,
+    and figures to report want other people. A signal that a case lacks tells its candidates not apart.
+    `model_signal` is the signal whose weight is `model`; `capable` says that its model follows instructions,
+    so that its weight so far is `capable_model`. What is learned of it holds for that model whatever it can.
     Raises InputError for fewer than 20 cases, and when scipy is not installed.
     """
     if len(cases) < FEWEST_CASES:
@@ -66,7 +76,7 @@ def learn_weights(
         )
     names = _signal_names(cases, model_signal)
     fold = _folds([case.person for case in cases], seed)
-    start = _start(so_far, names, model_signal)
+    start = _start(so_far, names, model_signal, capable=capable)
     taken = _padded([np.asarray(case.taken, dtype=np.float64) for case in cases], 0.0)
     present = _padded([np.ones(len(case.taken)) for case in cases], 0.0)
     best: tuple[float, float, tuple[float, float], list[FloatArray]] | None = None
@@ -91,22 +101,27 @@ def learn_weights(
     fitted = _fit(tensor, taken, present, start, penalty)
     return LearnedFusion(
         weights=_as_weights(so_far, names, model_signal, fitted, low_high),
-        before=_ndcg(cases, _scores_with(cases, names, model_signal, so_far)),
+        people=tuple(case.person for case in cases),
+        before=_ndcg(cases, _scores_with(cases, names, model_signal, so_far, capable=capable)),
         after=_ndcg(cases, held_out),
         penalty=penalty,
-        signals_alone={
-            name: float(np.mean(_ndcg(cases, [np.asarray(case.signals[name]) for case in cases])))
-            for name in names
-        },
+        signals_alone={name: _alone(cases, name) for name in names},
     )
 
 
 def fused_scores(
-    signals: Mapping[str, Sequence[float]], weights: SignalWeights, *, model_signal: str | None
+    signals: Mapping[str, Sequence[float]],
+    weights: SignalWeights,
+    *,
+    model_signal: str | None,
+    capable: bool = False,
 ) -> list[float]:
-    """The scores that weights give to signals that were measured before, as the ranking does."""
+    """The scores that weights give to signals that were measured before, as the ranking does.
+
+    `capable` says whether the model follows instructions, as for `learn_weights`.
+    """
     names = [name for name in signals if name in SIGNAL_FIELDS or name == model_signal]
-    by_signal = weights.by_signal()
+    by_signal = weights.by_signal(capable=capable)
     if model_signal in signals and model_signal is not None:
         part = gate(sureness(model_signal, signals[model_signal]), weights.gate_low, weights.gate_high)
         by_signal[model_signal] = by_signal["model"] * part
@@ -115,11 +130,9 @@ def fused_scores(
 
 
 def _signal_names(cases: Sequence[LabelledCase], model_signal: str | None) -> list[str]:
-    shared = set(cases[0].signals)
-    for case in cases:
-        shared &= set(case.signals)
-    known = [name for name in SIGNAL_FIELDS if name in shared and name != "model"]
-    return [*known, model_signal] if model_signal in shared and model_signal is not None else known
+    measured = {name for case in cases for name in case.signals}
+    known = [name for name in SIGNAL_FIELDS if name in measured and name != "model"]
+    return [*known, model_signal] if model_signal in measured and model_signal is not None else known
 
 
 def _folds(people: Sequence[str], seed: int) -> npt.NDArray[np.int64]:
@@ -130,8 +143,10 @@ def _folds(people: Sequence[str], seed: int) -> npt.NDArray[np.int64]:
     return np.asarray([fold_of[person] for person in people])
 
 
-def _start(so_far: SignalWeights, names: Sequence[str], model_signal: str | None) -> FloatArray:
-    by_signal = so_far.by_signal()
+def _start(
+    so_far: SignalWeights, names: Sequence[str], model_signal: str | None, *, capable: bool
+) -> FloatArray:
+    by_signal = so_far.by_signal(capable=capable)
     weights = np.asarray([by_signal["model" if name == model_signal else name] for name in names])
     total = weights.sum()
     return np.asarray(weights / total * so_far.scale if total else weights, dtype=np.float64)
@@ -148,6 +163,8 @@ def _tensor(
     tensor = np.zeros((len(cases), most, len(names)))
     for at, case in enumerate(cases):
         for column, name in enumerate(names):
+            if name not in case.signals:
+                continue
             part = 1.0
             if name == model_signal:
                 part = gate(sureness(name, case.signals[name]), *low_high)
@@ -203,17 +220,29 @@ def _as_weights(
     values = dict.fromkeys(SIGNAL_FIELDS, 0.0)
     for name, weight in zip(names, fitted, strict=True):
         values["model" if name == model_signal else name] = round(float(weight) / total, 4)
-    # What was not measured keeps its place beside what was.
-    values["capable_model"] = so_far.capable_model
+    if model_signal not in names:
+        # What was not measured keeps its place beside what was.
+        values["capable_model"] = so_far.capable_model
     return SignalWeights(**values, scale=round(total, 4), gate_low=low_high[0], gate_high=low_high[1])
 
 
 def _scores_with(
-    cases: Sequence[LabelledCase], names: Sequence[str], model_signal: str | None, weights: SignalWeights
+    cases: Sequence[LabelledCase],
+    names: Sequence[str],
+    model_signal: str | None,
+    weights: SignalWeights,
+    *,
+    capable: bool,
 ) -> list[FloatArray]:
     tensor = _tensor(cases, names, model_signal, (weights.gate_low, weights.gate_high))
-    start = _start(weights, names, model_signal)
+    start = _start(weights, names, model_signal, capable=capable)
     return [tensor[at, : len(case.taken)] @ start for at, case in enumerate(cases)]
+
+
+def _alone(cases: Sequence[LabelledCase], name: str) -> float:
+    """The mean NDCG@10 of one signal over the cases that have it."""
+    having = [case for case in cases if name in case.signals]
+    return float(np.mean(_ndcg(having, [np.asarray(case.signals[name]) for case in having])))
 
 
 def _ndcg(cases: Sequence[LabelledCase], scores: Sequence[FloatArray]) -> tuple[float, ...]:

@@ -18,6 +18,9 @@ SAME_REASON = {
 }
 """Signals that say much the same as another one."""
 
+WITHOUT_ZERO = {"first_index"}
+"""Signals that are below 0 also for what they rank first."""
+
 
 def reason(library: PromptLibrary, profile: InterestProfile, ranked: RankedItem) -> str:
     """Say what raised an item above the other candidates, the strongest signal first.
@@ -31,7 +34,7 @@ def reason(library: PromptLibrary, profile: InterestProfile, ranked: RankedItem)
     for name, signal in ranked.signals.items():
         said_as = SAME_REASON.get(name, name)
         raised[said_as] = raised.get(said_as, 0.0) + signal.contribution
-        if signal.value > 0:
+        if signal.value > 0 or name in WITHOUT_ZERO:
             speaking.add(said_as)
     told = sorted(
         (name for name, amount in raised.items() if amount > 0 and name in speaking),

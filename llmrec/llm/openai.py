@@ -46,6 +46,9 @@ class OpenAIModel:
     several threads.
     """
 
+    scores_alone = True
+    """`score` sends a request for every continuation, each with the whole prefix."""
+
     def __init__(
         self,
         name: str,

@@ -19,7 +19,13 @@ from llmrec.prompting.structured import SCHEMA_PROMPT, compact_schema, outgrew_c
 from llmrec.prompting.templates import PromptLibrary, RenderedPrompt
 from llmrec.ranking.base import Cost, Failure, RankingRequest, first_order
 from llmrec.ranking.context import PersonContext
-from llmrec.ranking.metering import BudgetSpentError, MeteredModel, count_message_tokens, count_tokens
+from llmrec.ranking.metering import (
+    BudgetSpentError,
+    MeteredModel,
+    count_message_tokens,
+    count_tokens,
+    scoring_cost,
+)
 
 Answers = Literal["auto", "scored", "generated"]
 """How a model answers: by the log-probabilities of given answers, by writing one, or as it can best."""
@@ -52,6 +58,8 @@ class AskingRun:
     answered: int = 0
     stopped: bool = False
     """Whether nothing more may be asked."""
+    sureness: float | None = None
+    """How sure the model was, where the strategy found out; as in `ItemScores`."""
     _failed_in_a_row: int = 0
     _last_error: ModelError | None = None
 
@@ -98,7 +106,7 @@ class AskingRun:
         """
         if self.stopped:
             return None
-        before = self.model.calls
+        before = self.model.questions
         while True:
             self.model.begin_question()
             try:
@@ -116,8 +124,8 @@ class AskingRun:
                 self._fail(what, error, stand_in)
                 return None
             finally:
-                self.asked += self.model.calls - before
-                before = self.model.calls
+                self.asked += self.model.questions - before
+                before = self.model.questions
                 self.progress(min(self.asked, self.most_questions), self.most_questions)
         self.answered += 1
         self._failed_in_a_row = 0
@@ -149,8 +157,9 @@ def second_askings(questions: int) -> int:
 
 def scored_cost(model: LanguageModel, prompt: RenderedPrompt, answers: Sequence[str]) -> Cost:
     """What it costs to score the answers after a prompt."""
-    tokens = count_tokens(model, prompt.text) + sum(count_tokens(model, answer) for answer in answers)
-    return Cost(calls=1, prompt_tokens=tokens)
+    return scoring_cost(
+        model, count_tokens(model, prompt.text), [count_tokens(model, answer) for answer in answers]
+    )
 
 
 def generated_cost(

@@ -70,7 +70,7 @@ class AskingRanker(ABC):
         again = 0 if self.scored else second_askings(questions)
         second_prompt = one.prompt_tokens + one.completion_tokens + CORRECTION_TOKENS
         return Cost(
-            calls=questions + again,
+            calls=questions * one.calls + again,
             prompt_tokens=questions * one.prompt_tokens + again * second_prompt,
             completion_tokens=(questions + 2 * again) * one.completion_tokens,
         )
@@ -80,7 +80,7 @@ class AskingRanker(ABC):
     ) -> ItemScores:
         """Score every item of the request; see `Ranker`.
 
-        `progress` hears of calls: how many were made, and how many there will be at most.
+        `progress` hears of questions: how many were asked, and how many there will be at most.
         """
         check_request(request)
         person = self._person(request)
@@ -103,7 +103,9 @@ class AskingRanker(ABC):
         run.progress(run.most_questions, run.most_questions)
         notes = (*shortening_notes(person, run.shown), *run.notes)
         told = signals if run.answered else {}
-        return ItemScores(scores, told, run.prompts, notes, tuple(run.failures))
+        return ItemScores(
+            scores, told, run.prompts, notes, failures=tuple(run.failures), sureness=run.sureness
+        )
 
     @abstractmethod
     def _most_questions(self, items: int) -> int:
@@ -115,7 +117,8 @@ class AskingRanker(ABC):
 
     def _tokens_at_once(self, shown: PersonContext, request: RankingRequest) -> int:
         """How much of the context the longest question takes with its answer."""
-        return self._question_cost(shown, request).tokens
+        one = self._question_cost(shown, request)
+        return -(-one.tokens // max(one.calls, 1))
 
     @abstractmethod
     def _rank(self, run: AskingRun) -> tuple[Values, dict[str, Values]]:

@@ -34,7 +34,8 @@ class Cost(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     calls: int = Field(default=0, ge=0)
-    """Requests to the model; one that scores many continuations of one prefix is one."""
+    """Requests to the model. One that scores many continuations of one prefix is one, but for a server, which
+    gets a request for each."""
     prompt_tokens: int = Field(default=0, ge=0)
     """Tokens to read, estimated from the rendered prompts."""
     completion_tokens: int = Field(default=0, ge=0)
@@ -59,8 +60,11 @@ class Budget(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     calls: int | None = Field(default=None, ge=0)
+    """Requests to the model, counted as in `Cost`."""
     tokens: int | None = Field(default=None, ge=0)
+    """Tokens read and written, by `llmrec.ranking.metering.count_tokens`."""
     seconds: float | None = Field(default=None, ge=0)
+    """Looked at before each call; the last one may end later."""
 
 
 class Failure(BaseModel):
@@ -89,6 +93,8 @@ class ItemScores:
     notes: tuple[str, ...] = ()
     """What a reader should know, such as what a budget left out."""
     failures: tuple[Failure, ...] = ()
+    sureness: float | None = None
+    """How sure the model was, from 0 to 1, where the strategy knows it otherwise than by the scores."""
 
 
 @runtime_checkable

@@ -9,6 +9,7 @@ import numpy as np
 
 from llmrec.behavior.events import Item
 from llmrec.candidates.union import union
+from llmrec.errors import InputError
 from llmrec.interests.extraction import StageProgress
 from llmrec.interests.profile import InterestProfile
 from llmrec.ranking.context import Basis
@@ -17,6 +18,14 @@ from llmrec.ranking.signals import SignalSources, interest_amount
 from llmrec.ranking.words import match_events, match_interests
 
 PROGRESS_EVERY = 500
+
+
+def check_count(k: object, things: str = "item") -> None:
+    """Raise InputError for how many are wanted where that is no whole number from 1 up."""
+    if not isinstance(k, (int, np.integer)) or isinstance(k, bool):
+        raise InputError(f"k is {k!r}: give a whole number, and ask for at least one {things}")
+    if k < 1:
+        raise InputError(f"k is {k}: ask for at least one {things}")
 
 
 def choose_candidates(

@@ -43,6 +43,22 @@ def fuse(signals: Mapping[str, Sequence[float]], weights: Mapping[str, float]) -
     }
 
 
+def telling_share(
+    signals: Mapping[str, Sequence[float]],
+    weights: Mapping[str, float],
+    whole_weights: Mapping[str, float],
+) -> float:
+    """The part of the signals' whole weights that tells the items apart, from 0 to 1.
+
+    `fuse` makes a convex combination of the telling signals alone, whose spread does not show how few of them
+    there are; times this it is in the units that the scale of probabilities was learned in. `weights` are
+    those that stand, the model's behind its gate; a signal that was not measured counts in neither.
+    """
+    every = sum(whole_weights.get(name, 0.0) for name in signals)
+    told = sum(weights.get(name, 0.0) for name, values in signals.items() if z_scores(values).any())
+    return told / every if every > 0 else 0.0
+
+
 def softmax(values: Sequence[float] | FloatVector) -> FloatVector:
     """Values as probabilities that sum to 1."""
     array = np.asarray(values, dtype=np.float64)

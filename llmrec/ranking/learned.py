@@ -26,6 +26,8 @@ class LearnedFrom(BaseModel):
     people: int
     candidates: str
     """Which negatives stood beside the targets, for example `random, 19`."""
+    part: Literal["all", "learning", "reporting"] = "all"
+    """The part of the data set's people they were learned from, as in `llmrec tune --part`."""
     ndcg_before: float
     """NDCG@10 with the weights so far, from 0 to 1."""
     ndcg_after: float
@@ -47,6 +49,8 @@ class LearnedWeights(BaseModel):
     """Whether they are for a recommender that has an interaction log."""
     model: str
     """The fingerprint of the language model whose signal was weighed; empty where none was asked."""
+    strategy: str = ""
+    """How that model was asked, as in `Settings.ranking_strategy`; empty where none was, or nobody knows."""
     weights: SignalWeights
     affinity: dict[str, Any] | None = None
     """What TextAffinity learned from the labelled people's histories."""

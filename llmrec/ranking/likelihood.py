@@ -15,7 +15,7 @@ from llmrec.ranking.asking import Answers, AskingRun, Values
 from llmrec.ranking.asking_ranker import AskingRanker
 from llmrec.ranking.base import Cost, RankingRequest
 from llmrec.ranking.context import PersonContext, item_line
-from llmrec.ranking.metering import count_tokens
+from llmrec.ranking.metering import count_tokens, scoring_cost
 from llmrec.ranking.pointwise import values_kept_in_place
 
 CHUNK = 32
@@ -55,7 +55,9 @@ class LikelihoodRatio(AskingRanker):
 
     def _question_cost(self, shown: PersonContext, request: RankingRequest) -> Cost:
         prefix, lines = self._lengths(shown, request)
-        return Cost(calls=1, prompt_tokens=prefix + sum(lines[:CHUNK]))
+        # As if the items were parted evenly: the longest lines, so many, outweigh those of any part.
+        parts = -(-len(lines) // CHUNK)
+        return scoring_cost(self.model, prefix, lines[: -(-len(lines) // parts)])
 
     def _tokens_at_once(self, shown: PersonContext, request: RankingRequest) -> int:
         # Items are read one beside the other, each after the same prompt.

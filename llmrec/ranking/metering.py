@@ -10,7 +10,7 @@ from typing import Any
 from llmrec.errors import AnswerError, ContextLengthError, LlmrecError
 from llmrec.llm.base import Capabilities, Completion, LanguageModel, Message, Score, Usage, score_prefixes
 from llmrec.llm.cancellation import Cancellation
-from llmrec.ranking.base import Budget
+from llmrec.ranking.base import Budget, Cost
 
 CHARACTERS_PER_TOKEN = 4
 FIRST_WIDE_CHARACTER = "\u2e80"
@@ -48,12 +48,26 @@ def count_message_tokens(model: LanguageModel, messages: Sequence[Message]) -> i
     return sum(count_tokens(model, message.content) + TOKENS_AROUND_MESSAGE for message in messages)
 
 
+def scoring_cost(model: LanguageModel, prefix: int, continuations: Sequence[int]) -> Cost:
+    """What it costs to score continuations after a prefix, from how many tokens each of them has.
+
+    A model whose attribute `scores_alone` is true, as that of a server, gets a request for each continuation,
+    with the whole prefix, and writes a token to it; any other reads the prefix once, in one call.
+    """
+    ends = sum(continuations)
+    if not getattr(innermost(model), "scores_alone", False):
+        return Cost(calls=1, prompt_tokens=prefix + ends)
+    calls = len(continuations)
+    return Cost(calls=calls, prompt_tokens=calls * prefix + ends, completion_tokens=calls)
+
+
 class MeteredModel:
     """Hands calls on to a model until the next one would pass the budget; for one ranking in one thread.
 
     Before a call its prompt counts with `count_tokens`, its answer as long as it may get; after it, what it
-    really cost where that is known and more, and what the answer did not need is given back. Scoring after
-    several prefixes counts a call for each. Time is looked at before a call, which may end after it.
+    really cost where that is known and more, and what the answer did not need is given back. Scoring counts
+    as `scoring_cost` says, for each of several prefixes. Time is looked at before a call, which may end
+    later.
 
     A question may be asked again, for an answer that cannot be used, `second_askings` times in all.
     """
@@ -64,7 +78,9 @@ class MeteredModel:
         """Begin to count, and begin the budget's seconds."""
         self.wrapped = model
         self.calls = 0
-        """Calls that were handed on, those that failed included."""
+        """Calls that were handed on, as a budget counts them, those that failed included."""
+        self.questions = 0
+        """The same, where a prefix with all its continuations is one."""
         self._budget = budget or Budget()
         self._tokens = 0
         self._second_askings = second_askings
@@ -115,7 +131,7 @@ class MeteredModel:
             )
         counting = self._budget.tokens is not None
         prompt = count_message_tokens(self.wrapped, messages) if counting else 0
-        self._pay(1, prompt + max_tokens)
+        self._pay(1, Cost(calls=1, prompt_tokens=prompt, completion_tokens=max_tokens))
         if self._asked_before:
             self._second_askings -= 1
         self._asked_before = True
@@ -165,34 +181,41 @@ class MeteredModel:
     def affordable(self, prefixes: Sequence[str], continuations: Sequence[str]) -> int:
         """How many of the prefixes, from the first on, the budget pays to score after."""
         calls, tokens = self._budget.calls, self._budget.tokens
-        most = len(prefixes) if calls is None else min(len(prefixes), calls - self.calls)
-        if tokens is not None:
-            left = tokens - self._tokens
-            for at, prefix in enumerate(prefixes[:most]):
-                left -= self._tokens_to_score([prefix], continuations)
-                if left < 0:
-                    return at
-        return max(most, 0)
+        spent = Cost(calls=self.calls)
+        for at, prefix in enumerate(prefixes):
+            spent += self._cost_of_scores([prefix], continuations)
+            if calls is not None and spent.calls > calls:
+                return at
+            if tokens is not None and self._tokens + spent.tokens > tokens:
+                return at
+        return len(prefixes)
 
     def close(self) -> None:
         """Close the wrapped model."""
         self.wrapped.close()
 
-    def _tokens_to_score(self, prefixes: Sequence[str], continuations: Sequence[str]) -> int:
-        ends = sum(count_tokens(self.wrapped, text) for text in continuations)
-        return sum(count_tokens(self.wrapped, prefix) + ends for prefix in prefixes)
+    def _cost_of_scores(self, prefixes: Sequence[str], continuations: Sequence[str]) -> Cost:
+        """The calls, and the tokens where they are counted."""
+        counting = self._budget.tokens is not None
+
+        def length(text: str) -> int:
+            return count_tokens(self.wrapped, text) if counting else 0
+
+        ends = [length(text) for text in continuations]
+        each = [scoring_cost(self.wrapped, length(prefix), ends) for prefix in prefixes]
+        return sum(each, start=Cost())
 
     def _pay_for_scores(self, prefixes: Sequence[str], continuations: Sequence[str]) -> None:
-        counting = self._budget.tokens is not None
-        self._pay(len(prefixes), self._tokens_to_score(prefixes, continuations) if counting else 0)
+        self._pay(len(prefixes), self._cost_of_scores(prefixes, continuations))
 
-    def _pay(self, calls: int, tokens: int) -> None:
+    def _pay(self, questions: int, cost: Cost) -> None:
         budget = self._budget
-        if budget.calls is not None and self.calls + calls > budget.calls:
+        if budget.calls is not None and self.calls + cost.calls > budget.calls:
             raise BudgetSpentError(f"the budget of {budget.calls} calls is spent: raise it")
-        if budget.tokens is not None and self._tokens + tokens > budget.tokens:
+        if budget.tokens is not None and self._tokens + cost.tokens > budget.tokens:
             raise BudgetSpentError(f"the budget of {budget.tokens} tokens is too small for more: raise it")
         if budget.seconds is not None and time.monotonic() - self._begin >= budget.seconds:
             raise BudgetSpentError(f"the budget of {budget.seconds:g} seconds is spent: raise it")
-        self.calls += calls
-        self._tokens += tokens
+        self.questions += questions
+        self.calls += cost.calls
+        self._tokens += cost.tokens

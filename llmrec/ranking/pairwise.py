@@ -29,7 +29,7 @@ class Pairwise(AskingRanker):
     `sliding` lets the better of two neighbours rise from the end to the front, once for each place of `top`,
     2 (n - 1) questions the first time.
     A comparison the budget does not pay for stays as in the earlier order. Signals hold the points of `all`,
-    and else say the order alone.
+    and else say the order alone. The model is as sure as the share of comparisons that were no tie.
     """
 
     comparisons: Comparisons = "sorting"
@@ -76,6 +76,7 @@ class Pairwise(AskingRanker):
                 for at in range(len(order) - 1, settled, -1):
                     if duels.prefers(order[at], order[at - 1]):
                         order[at - 1], order[at] = order[at], order[at - 1]
+        run.sureness = duels.decided
         if duels.disagreements:
             run.notes.append(
                 f"in {duels.disagreements} of {len(duels.known)} comparisons the model chose by the place of "
@@ -94,6 +95,11 @@ class _Duels:
     disagreements: int = 0
     known: dict[tuple[int, int], float] = field(default_factory=dict)
     """The points of the first item, by items of which the first has the lower place."""
+
+    @property
+    def decided(self) -> float | None:
+        """The share of the comparisons that were no tie; None without any."""
+        return sum(won != 0.5 for won in self.known.values()) / len(self.known) if self.known else None
 
     def points(self, one: int, other: int) -> float:
         """1 when the one is preferred, 0 when the other, 1/2 for a tie; unasked, as in the earlier order."""

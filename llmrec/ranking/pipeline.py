@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from llmrec.behavior.events import Item, validate_record
 from llmrec.errors import InputError, ModelError, ModelUnavailableError
 from llmrec.interests.extraction import StageProgress
@@ -22,13 +24,13 @@ from llmrec.ranking.base import (
     RankingRequest,
     scores_of_order,
 )
-from llmrec.ranking.candidate_choice import choose_candidates
+from llmrec.ranking.candidate_choice import check_count, choose_candidates
 from llmrec.ranking.context import Basis
-from llmrec.ranking.fusion import FloatVector, certainty, fuse, gate, order_of, softmax
+from llmrec.ranking.fusion import FloatVector, certainty, fuse, gate, order_of, softmax, telling_share
 from llmrec.ranking.learned import LearnedWeights
 from llmrec.ranking.reorder import InterestMembership, Reordered, Reordering, passing, reorder
 from llmrec.ranking.signals import SignalSources, measure_signals
-from llmrec.ranking.strategies import STRATEGIES, open_ranker
+from llmrec.ranking.strategies import STRATEGIES, checked_options, open_ranker
 from llmrec.ranking.types import RankedItem, RankingEvidence, Signal
 from llmrec.ranking.words import WordMatches
 from llmrec.settings import Settings
@@ -84,9 +86,10 @@ class RankingPipeline:
         """The items to rank, and notes on what filters left out.
 
         Those named, all of them; else the union of what every index of the catalogue proposes, less what the
-        person touched unless `repeats`. Raises InputError for an id that is not in the catalogue, or for two
-        items of one id.
+        person touched unless `repeats`. Raises InputError for a k that is no whole number from 1 up, for an
+        id that is not in the catalogue, or for two items of one id.
         """
+        check_count(k)
         membership = self._membership(profile)
         if candidates is not None:
             items = self._named(candidates)
@@ -105,24 +108,38 @@ class RankingPipeline:
         )
         return chosen, list(notes)
 
-    def cost(self, profile: InterestProfile, items: Sequence[Item], basis: Basis, strategy: str) -> Cost:
-        """What the model's part of a ranking will cost at most. Raises InputError for an unknown strategy."""
-        ranker = self.ranker(strategy)
+    def cost(
+        self,
+        profile: InterestProfile,
+        items: Sequence[Item],
+        basis: Basis,
+        strategy: str | None,
+        options: Mapping[str, Any] | None = None,
+    ) -> Cost:
+        """What the model's part of a ranking will cost at most; strategy and options as in `fused`.
+
+        Raises InputError for an unknown strategy or option.
+        """
+        weights, _ = self._weights(basis)
+        ranker = self.ranker(*self._way_to_ask(strategy, options, weights))
         request = RankingRequest(profile, tuple(items), basis)
         return ranker.cost(request) if ranker is not None and items and profile.entries else Cost()
 
-    def ranker(self, strategy: str) -> Ranker | None:
+    def ranker(self, strategy: str, options: Mapping[str, Any] | None = None) -> Ranker | None:
         """The strategy that asks the model, None for `none`.
 
-        Raises InputError for an unknown one, ModelError when the model cannot do it or cannot be reached.
+        Raises InputError for an unknown one or an option it does not have, ModelError when the model cannot
+        do it or cannot be reached.
         """
         check_strategy(strategy)
         if strategy == NO_MODEL:
             return None
         if strategy == AUTO:
             strategy = "likelihood_ratio" if self.model.capabilities.score else "graded"
-        options: dict[str, Any] = {"priors": self.priors} if strategy == "likelihood_ratio" else {}
-        return open_ranker(strategy, self.model, self.library, **options)
+        chosen = checked_options(strategy, options or {})
+        if strategy == "likelihood_ratio":
+            chosen["priors"] = self.priors
+        return open_ranker(strategy, self.model, self.library, **chosen)
 
     def fused(
         self,
@@ -130,19 +147,23 @@ class RankingPipeline:
         items: Sequence[Item],
         basis: Basis,
         *,
-        strategy: str,
+        strategy: str | None = None,
+        options: Mapping[str, Any] | None = None,
         budget: Budget | None = None,
         seed: int = 0,
     ) -> FusedSignals:
         """Measure every signal of every item, ask the model, and sum.
 
-        What the model does not deliver is told in `failures`, and the other signals stand in for it. Raises
-        ModelError when it delivers nothing and nothing else tells the items apart.
+        Without a strategy, that of the settings is taken with the settings' options, and a model without a
+        weight is not asked; a strategy of the call is asked in any case. What the model does not deliver is
+        told in `failures`, and the other signals stand in for it. Raises InputError for an unknown strategy
+        or option, ModelError when the model delivers nothing and nothing else tells the items apart.
         """
-        check_strategy(strategy)
-        measured = measure_signals(self.sources, profile, items, basis)
         weights, weight_notes = self._weights(basis)
+        strategy, chosen = self._way_to_ask(strategy, options, weights)
+        measured = measure_signals(self.sources, profile, items, basis)
         by_signal = weights.by_signal()
+        whole = dict(by_signal)
         parts = fuse(measured.values, by_signal)
         first = _sum(parts, len(items))
         values = dict(measured.values)
@@ -151,21 +172,22 @@ class RankingPipeline:
         notes = list(weight_notes)
         if strategy != NO_MODEL and items and profile.entries:
             request = RankingRequest(profile, tuple(items), basis, seed, first)
-            name, asked = self._ask(strategy, request, budget)
+            name, asked = self._ask(strategy, chosen, request, budget)
         if asked.signals:
             values[name] = tuple(asked.scores)
-            part = gate(sureness(name, asked.scores), weights.gate_low, weights.gate_high)
-            if not part and len(items) > 1:
-                notes.append("the model was not sure, so its scores have no weight in this ranking")
-            trusted = weights.by_signal(capable=self.model.capabilities.open_answers)
-            by_signal[name] = trusted["model"] * part
+            sure = sureness(name, asked.scores) if asked.sureness is None else asked.sureness
+            part = gate(sure, weights.gate_low, weights.gate_high)
+            whole[name] = weights.by_signal(capable=self.model.capabilities.open_answers)["model"]
+            by_signal[name] = whole[name] * part
             parts = fuse(values, by_signal)
+            notes += [*_gate_notes(part, len(items)), *self._strategy_notes(weights, name)]
         scores = _sum(parts, len(items))
+        share = telling_share(values, by_signal, whole)
         return FusedSignals(
             values=values,
             contributions=parts,
             scores=scores,
-            probabilities=tuple(softmax([weights.scale * score for score in scores])),
+            probabilities=tuple(softmax(np.array(scores) * weights.scale * share)),
             matches=measured.matches,
             prompts=dict(asked.prompts),
             notes=(*notes, *asked.notes),
@@ -238,13 +260,39 @@ class RankingPipeline:
             profile, lambda item: self.sources.matcher.memberships(profile.hierarchy, item)
         )
 
-    def _ask(self, strategy: str, request: RankingRequest, budget: Budget | None) -> tuple[str, ItemScores]:
+    def _way_to_ask(
+        self, strategy: str | None, options: Mapping[str, Any] | None, weights: SignalWeights
+    ) -> tuple[str, dict[str, Any]]:
+        """The strategy and its options, of the call or else of the settings; `none` where it cannot count."""
+        name = strategy or self.settings.ranking_strategy
+        check_strategy(name)
+        if options is None:
+            # Those of the settings are for the strategy that stands there.
+            options = self.settings.strategy_options if name == self.settings.ranking_strategy else {}
+        elif name == NO_MODEL and options:
+            raise InputError(f"the strategy {NO_MODEL} has no options: choose another, or give none")
+        chosen = checked_options(name, options) if name in STRATEGIES else dict(options)
+        return (name if strategy or self._model_counts(weights) else NO_MODEL), chosen
+
+    def _model_counts(self, weights: SignalWeights) -> bool:
+        """Whether these weights give the model one."""
+        if weights.model or not weights.capable_model:
+            return weights.model > 0
+        try:
+            return self.model.capabilities.open_answers
+        except ModelError:
+            # Asking it will tell what is wrong with it.
+            return True
+
+    def _ask(
+        self, strategy: str, options: Mapping[str, Any], request: RankingRequest, budget: Budget | None
+    ) -> tuple[str, ItemScores]:
         """The name of the strategy, and what the model says by it; the first scores where it fails."""
         first = request.first_scores or ()
         name = "the model" if strategy == AUTO else strategy
         reached = False
         try:
-            ranker = self.ranker(strategy)
+            ranker = self.ranker(strategy, options)
             if ranker is None:
                 return name, ItemScores(first)
             name, reached = ranker.name, True
@@ -275,6 +323,18 @@ class RankingPipeline:
             notes.append("the learned text affinity needs the embedder, which is not installed")
         return learned.weights, notes
 
+    def _strategy_notes(self, weights: SignalWeights, name: str) -> list[str]:
+        """A note where the model's weight was learned with another strategy than the one that was asked."""
+        learned = self.learned
+        if learned is None or weights is not learned.weights or not weights.model:
+            return []
+        if learned.strategy in ("", AUTO, name):
+            return []
+        return [
+            f"the learned weights were learned with the strategy {learned.strategy}, and {name} was asked: "
+            "run llmrec tune with this one"
+        ]
+
     def _own_weights(self, basis: Basis) -> SignalWeights:
         if basis == "profile":
             return self.settings.profile_fusion
@@ -300,6 +360,16 @@ class RankingPipeline:
 
 def _sum(parts: Mapping[str, FloatVector], size: int) -> tuple[float, ...]:
     return tuple(float(sum(values[at] for values in parts.values())) for at in range(size))
+
+
+def _gate_notes(part: float, items: int) -> list[str]:
+    """Say how much of the model's weight does not stand."""
+    if part >= 1 or items < 2:
+        return []
+    if not part:
+        return ["the model was not sure, so its scores have no weight in this ranking"]
+    percent = min(max(round(100 * part), 1), 99)
+    return [f"the model was not very sure, so its scores have {percent}% of their weight"]
 
 
 def check_strategy(strategy: str) -> None:

@@ -63,7 +63,8 @@ def values_of_answers(
     while True:
         values: list[float | None] = [None] * len(run.request.items)
         shown = run.shown
-        for begin in range(0, len(run.first), step):
+        begin = 0
+        while begin < len(run.first):
             part = run.first[begin : begin + step]
             scores = run.attempt(
                 f"{run.strategy} of {run.names(part)}",
@@ -74,6 +75,8 @@ def values_of_answers(
                 break
             for at, found in zip(part, scores or [], strict=False):
                 values[at] = value(found)
+            # What the budget did not pay for is asked next, so that it is told what it left out.
+            begin += len(scores or part)
         else:
             return values
 

@@ -12,7 +12,7 @@ from llmrec.ranking.asking import Answers, AskingRun, Values, longest_items
 from llmrec.ranking.asking_ranker import AskingRanker
 from llmrec.ranking.base import Cost, RankingRequest
 from llmrec.ranking.context import ItemLine, PersonContext, item_line
-from llmrec.ranking.metering import count_tokens
+from llmrec.ranking.metering import count_tokens, scoring_cost
 from llmrec.ranking.pointwise import values_kept_in_place
 
 MOST_CHOSEN = 5
@@ -26,7 +26,7 @@ class QueryLikelihood(AskingRanker):
 
     The chosen are the last five liked items or, where only the profile counts, its five heaviest interests.
     This is ranking by query likelihood (Ponte and Croft 1998; with language models, Sachan et al. 2022), the
-    person's history being the query. One call an item.
+    person's history being the query. One question an item.
     """
 
     name: ClassVar[str] = "query_likelihood"
@@ -40,8 +40,8 @@ class QueryLikelihood(AskingRanker):
         language = request.profile.language
         (longest,) = longest_items(request.items, 1)
         prefix = _prefix(self.library, language, item_line(longest))
-        read = sum(count_tokens(self.model, text) for text in self._chosen(language, shown))
-        return Cost(calls=1, prompt_tokens=count_tokens(self.model, prefix.text) + read)
+        read = [count_tokens(self.model, text) for text in self._chosen(language, shown)]
+        return scoring_cost(self.model, count_tokens(self.model, prefix.text), read)
 
     def _tokens_at_once(self, shown: PersonContext, request: RankingRequest) -> int:
         # What was chosen is read one beside the other, each after the same prompt.

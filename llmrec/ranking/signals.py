@@ -13,6 +13,7 @@ from llmrec.candidates.bm25 import Bm25Index, item_text
 from llmrec.candidates.embedding import EmbeddingIndex
 from llmrec.candidates.log_signals import LogSignals
 from llmrec.candidates.text_affinity import TextAffinity
+from llmrec.candidates.text_vectors import TextVectors
 from llmrec.interests.profile import InterestProfile
 from llmrec.llm.embedder import Embedder
 from llmrec.ranking.context import Basis
@@ -37,6 +38,8 @@ class SignalSources:
     log: LogSignals | None = None
     """Of the catalogue's items, in their order."""
     affinity: TextAffinity | None = None
+    texts: TextVectors | None = None
+    """The vectors that the text affinity was learned on."""
 
     @cached_property
     def places(self) -> dict[str, int]:
@@ -82,7 +85,9 @@ def measure_signals(
             and sources.speaks(profile.language)
         ):
             embeddings = sources.embeddings if known else EmbeddingIndex(sources.embedder, items)
-            values |= _of_meaning(embeddings, sources.affinity if known else None, liked, items, columns)
+            values |= _of_meaning(embeddings, liked, items, columns)
+        if sources.affinity is not None and sources.texts is not None:
+            values |= affinity_signals(sources.affinity, sources.texts, liked, items)
     if basis != "history":
         values["interests"] = [interest_amount(sources.matcher, profile, item) for item in items]
     if sources.log is not None and basis != "profile":
@@ -97,7 +102,6 @@ def interest_amount(matcher: InterestMatcher, profile: InterestProfile, item: It
 
 def _of_meaning(
     embeddings: EmbeddingIndex,
-    affinity: TextAffinity | None,
     liked: Sequence[LikedEvent],
     items: Sequence[Item],
     columns: Sequence[int],
@@ -105,15 +109,22 @@ def _of_meaning(
     texts, weights = [one.text for one in liked], [one.weight for one in liked]
     cosines = embeddings.cosines(texts, columns)
     total = sum(weights) or 1.0
-    found = {
+    return {
         "embedding": np.asarray(weights) @ cosines / total,
         "embedding_best": cosines.max(axis=0) if len(texts) else np.zeros(len(items)),
     }
-    if affinity is not None:
-        vectors = embeddings.vectors([item_text(item) for item in items])
-        found["text_affinity"] = affinity.affinity(embeddings.vectors(texts), weights, vectors)
-        found["text_appeal"] = affinity.appeal(vectors)
-    return found
+
+
+def affinity_signals(
+    affinity: TextAffinity, vectors: TextVectors, liked: Sequence[LikedEvent], items: Sequence[Item]
+) -> dict[str, np.ndarray]:
+    """The signals of a text affinity: `text_affinity`, zeros without a history, and `text_appeal`."""
+    own = vectors.vectors([item_text(item) for item in items])
+    history = vectors.vectors([one.text for one in liked])
+    return {
+        "text_affinity": affinity.affinity(history, [one.weight for one in liked], own),
+        "text_appeal": affinity.appeal(own),
+    }
 
 
 def _of_log(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import fields
-from typing import Any
+from typing import Any, get_origin, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
 
 from llmrec.errors import InputError
 from llmrec.llm.base import LanguageModel
@@ -33,6 +35,10 @@ STRATEGIES: Mapping[str, Callable[..., Ranker]] = {
 }
 
 
+SHARED = {"priors"}
+"""Options that are no choice: what those who open a strategy hold for all of them."""
+
+
 def open_ranker(name: str, model: LanguageModel, library: PromptLibrary, **options: Any) -> Ranker:
     """Make the strategy of a name, with options as its class documents them.
 
@@ -46,6 +52,28 @@ def open_ranker(name: str, model: LanguageModel, library: PromptLibrary, **optio
     if unknown:
         raise InputError(f"{name} has no option {unknown[0]!r}: its options are {', '.join(known)}")
     return strategy(model, library, **options)
+
+
+def checked_options(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a strategy as its class takes them, from plain values such as those of JSON.
+
+    A single name stands for several where several may be given. Raises InputError for an option that is not
+    there or is of another kind; what is out of range is found when the strategy is made.
+    """
+    types = get_type_hints(STRATEGIES[name])
+    known = sorted(option_names(name) - SHARED)
+    checked: dict[str, Any] = {}
+    for option, value in options.items():
+        if option not in known:
+            raise InputError(f"{name} has no option {option!r}: its options are {', '.join(known)}")
+        wanted = types[option]
+        single = isinstance(value, str) and get_origin(wanted) is tuple
+        try:
+            checked[option] = TypeAdapter(wanted).validate_python((value,) if single else value)
+        except ValidationError as error:
+            said = error.errors(include_url=False)[0]["msg"]
+            raise InputError(f"the option {option} of {name} cannot be {value!r}: {said}") from error
+    return checked
 
 
 def option_names(name: str) -> set[str]:

@@ -33,7 +33,7 @@ def world(seed: int = 0) -> tuple[InteractionLog, list[str], np.ndarray]:
 
 def learned(seed: int = 0) -> tuple[TextAffinity, list[str], np.ndarray]:
     log, ids, vectors = world(seed)
-    found = TextAffinity.learn(log, ids, vectors, embedder="e")
+    found = TextAffinity.learn(log, ids, vectors, vectors_of="e")
     assert found is not None
     return found, ids, vectors
 
@@ -41,7 +41,7 @@ def learned(seed: int = 0) -> tuple[TextAffinity, list[str], np.ndarray]:
 def test_items_of_the_group_a_person_chooses_from_go_better_even_when_nobody_chose_them_yet() -> None:
     affinity, ids, vectors = learned()
     assert affinity.pairs == 120 * 4
-    assert affinity.embedder == "e"
+    assert affinity.vectors_of == "e"
     place = {item_id: at for at, item_id in enumerate(ids)}
     new_a, new_b = ([place[f"{group}{n}"] for n in range(20, 30)] for group in "ab")
     for liked, better, worse in (("a", new_a, new_b), ("b", new_b, new_a)):
@@ -92,7 +92,7 @@ def gaussian(**fields: Any) -> TextAffinity:
         "item_map": np.eye(2),
         "correlations": np.array([0.8, 0.0]),
         "appeal_direction": np.array([2.0, -1.0]),
-        "embedder": "e",
+        "vectors_of": "e",
         "pairs": 1,
     }
     return TextAffinity(**{**given, **fields})
@@ -136,7 +136,7 @@ def test_canonical_correlations_of_a_small_case_by_hand(monkeypatch: pytest.Monk
     vectors = np.concatenate([first, second]).astype(np.float32)
     ids = [f"i{n}" for n in range(800)]
     log = InteractionLog({f"p{n}": [f"i{n}", f"i{n + 400}"] for n in range(400)})
-    found = TextAffinity.learn(log, ids, vectors, embedder="e")
+    found = TextAffinity.learn(log, ids, vectors, vectors_of="e")
     assert found is not None
     # The canonical correlations are the square roots of the eigenvalues of Sxx^-1 Sxy Syy^-1 Syx.
     both = np.cov(first.T, second.T)
@@ -171,29 +171,29 @@ def test_too_few_pairs_teach_nothing() -> None:
 
     def of(count: int) -> TextAffinity | None:
         some = InteractionLog({person: log.sequences[person] for person in people[:count]})
-        return TextAffinity.learn(some, ids, vectors, embedder="e")
+        return TextAffinity.learn(some, ids, vectors, vectors_of="e")
 
     assert of(enough - 1) is None
     assert of(enough) is not None
-    assert TextAffinity.learn(InteractionLog(), ids, vectors, embedder="e") is None
+    assert TextAffinity.learn(InteractionLog(), ids, vectors, vectors_of="e") is None
     elsewhere = InteractionLog({person: ["x", "y", "z"] for person in people})
-    assert TextAffinity.learn(elsewhere, ids, vectors, embedder="e") is None
+    assert TextAffinity.learn(elsewhere, ids, vectors, vectors_of="e") is None
 
 
 def test_items_without_words_and_a_catalogue_of_one_do_no_harm() -> None:
     log, ids, vectors = world()
-    nothing = TextAffinity.learn(log, ids, np.zeros_like(vectors), embedder="e")
+    nothing = TextAffinity.learn(log, ids, np.zeros_like(vectors), vectors_of="e")
     assert nothing is not None
     assert np.isfinite(nothing.affinity(vectors[:1], [1.0], vectors)).all()
     assert not nothing.affinity(np.zeros((1, DIMENSIONS)), [1.0], np.zeros((2, DIMENSIONS))).any()
     again = InteractionLog({f"p{n}": ["a0"] * 5 for n in range(100)})
-    assert TextAffinity.learn(again, ["a0"], vectors[:1], embedder="e") is None
+    assert TextAffinity.learn(again, ["a0"], vectors[:1], vectors_of="e") is None
 
 
 def test_a_file_holds_the_numbers_to_five_places() -> None:
     affinity, _, vectors = learned()
     back = TextAffinity.from_document(json.loads(json.dumps(affinity.as_document())))
-    assert (back.embedder, back.pairs) == ("e", affinity.pairs)
+    assert (back.vectors_of, back.pairs) == ("e", affinity.pairs)
     for name in ("history_mean", "item_mean", "history_map", "item_map", "correlations", "appeal_direction"):
         assert getattr(back, name) == pytest.approx(getattr(affinity, name), abs=1e-5)
     scores = affinity.affinity(vectors[:3], [1, 0.9, 0.81], vectors)
@@ -232,7 +232,7 @@ def test_a_file_that_lacks_numbers_is_told() -> None:
 def test_of_very_many_pairs_a_fixed_part_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     log, ids, vectors = world()
     monkeypatch.setattr(text_affinity, "MOST_PAIRS", 300)
-    some, same = (TextAffinity.learn(log, ids, vectors, embedder="e") for _ in range(2))
+    some, same = (TextAffinity.learn(log, ids, vectors, vectors_of="e") for _ in range(2))
     assert some is not None
     assert same is not None
     assert some.pairs == 300

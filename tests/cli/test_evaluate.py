@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from llmrec.cli.evaluation_view import beaten, evaluation_view
+from llmrec.cli.evaluation_view import bands_table, beaten, evaluation_view
 from llmrec.evaluation.types import EvaluationResult
 from llmrec.llm.scripted import ScriptedModel
 from tests.cli.conftest import Program
 from tests.evaluation.made_datasets import shop
+from tests.evaluation.test_guards import learned
 
 OWN = ("--negatives", "random_negatives")
 
@@ -95,6 +96,7 @@ def test_a_cold_start_has_its_table(llmrec_run: Program, data: str) -> None:
         (["DATA", "--strategy", "guess"], "there is no strategy 'guess': choose among auto, "),
         (["DATA", "--bare"], "--bare is for strategies"),
         (["DATA", "--baselines-only", "--bare"], "--baselines-only asks no model"),
+        (["DATA", "--baselines-only", "--no-log"], "leave out --weights and --no-log"),
         (["DATA", "--probes", "order"], "there is no probe 'order': choose among candidate-order"),
         (["DATA", "--probes", "paraphrase", "--baselines-only"], "needs a model and --paraphrase FOLDER"),
         (["DATA", "--probes", "title-contamination", "--baselines-only"], "leave out --baselines-only"),
@@ -134,6 +136,56 @@ def test_all_probes_are_all_that_can_be(llmrec_run: Program, data: str) -> None:
         "target-first",
         "target-last",
     ]
+
+
+def test_bands_leave_a_random_order_out(llmrec_run: Program, data: str) -> None:
+    done = llmrec_run("evaluate", data, *OWN, "--baselines-only", "--cold-start", "--users", "5", "--json")
+    result = EvaluationResult.model_validate_json(done.out)
+    order = sorted(result.systems, key=lambda system: system.name != "random")
+    best = {"ndcg@10": order[0].metrics["ndcg@10"].model_copy(update={"mean": 0.99})}
+    best_random = [order[0].model_copy(update={"metrics": best}), *order[1:]]
+    console = Console(width=80, record=True, file=io.StringIO())
+    shown = result.model_copy(update={"systems": tuple(best_random)})
+    console.print(bands_table(shown, shown.cold_start, console))
+    text = console.export_text()
+    assert "random" not in text
+    assert "bm25" in text
+
+
+def test_texts_alone_and_another_name_of_the_strategy(
+    llmrec_run: Program, data: str, scripted: list[ScriptedModel], tmp_path: Path
+) -> None:
+    arguments = ("evaluate", data, *OWN, "--users", "5", "--model", "scripted:", "--rank-by", "none")
+    done = llmrec_run(*arguments, "--no-log", "--least-rating", "3", "--json", "--out", str(tmp_path / "a"))
+    assert done.code == 0, done.err
+    result = EvaluationResult.model_validate_json(done.out)
+    assert "llmrec-none" in {system.name for system in result.systems}
+    assert "co-occurrence" in {system.name for system in result.systems}
+    assert result.protocol.least_rating == 3
+    assert result.settings["interaction log"] == "for the baselines alone"
+    assert "--strategy none" in result.command
+    rows = (tmp_path / "a" / "scores" / "llmrec-none.jsonl").read_text("utf-8")
+    assert "bm25" in rows
+    assert "popularity" not in rows
+
+
+def test_weights_that_do_not_fit_are_refused_and_those_that_do_are_told_of(
+    llmrec_run: Program, data: str, scripted: list[ScriptedModel], tmp_path: Path
+) -> None:
+    file = tmp_path / "weights.json"
+    of_log = learned(basis="both", with_log=True)
+    told = of_log.learned_from.model_copy(update={"dataset": Path(data).name})
+    file.write_text(of_log.model_copy(update={"learned_from": told}).text(), "utf-8")
+    arguments = ("evaluate", data, *OWN, "--model", "scripted:", "--strategy", "none", "--weights", str(file))
+    done = llmrec_run(*arguments, "--no-log")
+    assert done.code == 1
+    assert "the learned weights are for the basis both with an interaction log" in done.error
+    for part, taught in (("all", True), ("reporting", False)):
+        done = llmrec_run(*arguments, "--part", part, "--json")
+        assert done.code == 0, done.err
+        result = EvaluationResult.model_validate_json(done.out)
+        assert any("may have taught them" in note for note in result.notes) == taught
+        assert result.settings["weights"] == str(file)
 
 
 @pytest.mark.parametrize("width", [80, 40])

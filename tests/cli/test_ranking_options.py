@@ -7,7 +7,13 @@ from typing import Any, get_args
 import pytest
 
 from llmrec.cli.failures import UsageError
-from llmrec.cli.ranking_options import BasisChoice, RankBy, budget_from, reordering_from
+from llmrec.cli.ranking_options import (
+    BasisChoice,
+    RankBy,
+    budget_from,
+    reordering_from,
+    strategy_options_from,
+)
 from llmrec.ranking.base import Budget
 from llmrec.ranking.context import Basis
 from llmrec.ranking.pipeline import EVERY_STRATEGY
@@ -77,3 +83,20 @@ def test_options_become_a_budget() -> None:
         given: dict[str, Any] = {"calls": None, "tokens": None, "seconds": None, **wrong}
         with pytest.raises(UsageError, match=part):
             budget_from(**given)
+
+
+def test_options_of_a_strategy_are_numbers_texts_and_several() -> None:
+    given = ["window=10", "top = none", "prompts=history,basket", "comparisons=all"]
+    assert strategy_options_from(given) == {
+        "window": 10,
+        "top": None,
+        "prompts": ("history", "basket"),
+        "comparisons": "all",
+    }
+    assert strategy_options_from([]) is None
+
+
+@pytest.mark.parametrize("given", [["window"], ["=3"], ["window="], ["window=,"], ["window=3", "window=4"]])
+def test_an_option_of_a_strategy_without_a_value_is_wrong_usage(given: list[str]) -> None:
+    with pytest.raises(UsageError, match="--rank-option"):
+        strategy_options_from(given)

@@ -126,6 +126,25 @@ class TestStrategy:
         found = document(llmrec_run(*TOM, "--rank-by", name, "--json"))
         assert name in found["rankings"][0]["items"][0]["signals"]
 
+    def test_options_of_the_strategy_are_handed_on(self, llmrec_run: Program) -> None:
+        given = [*TOM, "--rank-by", "likelihood_ratio", "--cost", "--json"]
+        one, two = (
+            document(llmrec_run(*given, *options))["costs"][0]["cost"]["calls"]
+            for options in ((), ("--rank-option", "prompts=history,basket"))
+        )
+        assert two == 2 * one > 0
+        wrong = llmrec_run(*TOM, "--rank-by", "likelihood_ratio", "--rank-option", "window=3")
+        assert wrong.code != 0
+        assert "likelihood_ratio has no option 'window': its options are answers, prompts" in wrong.error
+
+    def test_a_strategy_that_is_named_is_asked_without_a_weight_too(
+        self, llmrec_run: Program, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("LLMREC_FUSION", '{"model": 0, "capable_model": 0}')
+        assert "likelihood_ratio" not in str(document(llmrec_run(*TOM, "--json"))["rankings"])
+        named = document(llmrec_run(*TOM, "--rank-by", "likelihood_ratio", "--json"))
+        assert "likelihood_ratio" in named["rankings"][0]["items"][0]["signals"]
+
     def test_the_variable_names_it_too(self, llmrec_run: Program, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("LLMREC_RANKING_STRATEGY", "none")
         found = document(llmrec_run(*TOM, "--json"))

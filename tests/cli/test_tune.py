@@ -50,6 +50,27 @@ def test_weights_that_are_no_better_are_not_written(
     assert written or "nothing was written" in " ".join(done.err.split())
 
 
+def test_weights_in_the_environment_have_no_influence(
+    llmrec_run: Program,
+    data: str,
+    scripted: list[ScriptedModel],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    arguments = ("tune", data, "--negatives", "random_negatives", "--part", "all", "--rank-by", "none")
+    arguments += ("--model", "scripted:", "--even-if-worse", "--least-rating", "3", "-o")
+    done = llmrec_run(*arguments, str(tmp_path / "first.json"))
+    assert done.code == 0, done.err
+    monkeypatch.setenv("LLMREC_WEIGHTS", str(tmp_path / "first.json"))
+    monkeypatch.setenv("LLMREC_LABELLED_BY_MODEL", "5")
+    done = llmrec_run(*arguments, str(tmp_path / "second.json"))
+    assert done.code == 0, done.err
+    first, second = (LearnedWeights.load(tmp_path / f"{name}.json") for name in ("first", "second"))
+    assert second.weights == first.weights
+    assert second.learned_from.part == "all"
+    assert all(not model.history for model in scripted)
+
+
 @pytest.mark.parametrize(
     ("more", "complaint"),
     [

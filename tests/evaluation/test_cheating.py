@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
 import os
@@ -14,11 +15,16 @@ from typing import Any
 
 import pytest
 
+from llmrec import Recommender
+from llmrec.candidates.log import InteractionLog
+from llmrec.errors import InputError
 from llmrec.evaluation.datasets import DataSource
 from llmrec.evaluation.probing import ProbeOptions
 from llmrec.evaluation.run import evaluate
-from llmrec.evaluation.systems import FunctionSystem
-from llmrec.evaluation.types import ProtocolOptions, Query
+from llmrec.evaluation.systems import FunctionSystem, RankerSystem, RecommenderSystem
+from llmrec.evaluation.types import Material, ProtocolOptions, Query
+from llmrec.ranking.base import Cost, ItemScores, RankingRequest
+from tests.builders import scoring_model
 from tests.evaluation.made_datasets import shop, targets_of
 
 PEOPLE = 40
@@ -168,6 +174,55 @@ def test_a_cheating_ranker_finds_no_target(data: Path, tmp_path: Path) -> None:
     figures = next(system for system in result.systems if system.name == "cheater").metrics["ndcg@5"]
     assert figures.low <= result.chance["ndcg@5"] <= figures.high
     assert figures.people == PEOPLE
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_recommender_whose_log_holds_the_targets_is_refused(
+    data: Path, tmp_path: Path, *, whole: bool
+) -> None:
+    """Somebody who opens one with all they have has put the answers into it."""
+    items = [json.loads(line) for line in (data / "items.jsonl").read_text("utf-8").splitlines()]
+    log = InteractionLog({user: [target] for user, target in targets_of(data).items()})
+    with Recommender(scoring_model(), items, log=log, labelled_by_model=0) as recommender:
+        system = RecommenderSystem(recommender) if whole else RankerSystem(Popular(log), recommender)
+        with pytest.raises(InputError, match=r"it may hold the targets: open it with log=material\.log"):
+            evaluate(DataSource(path=data), systems=[system], options=GIVEN, folder=tmp_path)
+        with pytest.raises(InputError, match="it may hold the targets"):
+            evaluate(
+                DataSource(path=data),
+                systems=[FunctionSystem(system.name, lambda query: [0.0] * len(query.candidates))],
+                options=GIVEN,
+                probes=ProbeOptions(names=("paraphrase",), people=3, paraphrased=lambda material: [system]),
+            )
+    assert not (tmp_path / "scores" / f"{system.name}.jsonl").exists()
+
+
+class Popular:
+    """A strategy that likes what a log's people chose."""
+
+    name = "popular"
+
+    def __init__(self, log: InteractionLog) -> None:
+        self.log = log
+
+    def cost(self, request: RankingRequest) -> Cost:
+        return Cost()
+
+    def score(self, request: RankingRequest, **options: Any) -> ItemScores:
+        return ItemScores(tuple(float(self.log.counts[item.id]) for item in request.items))
+
+
+def test_a_recommender_with_the_log_of_the_run_is_taken(data: Path, tmp_path: Path) -> None:
+    with contextlib.ExitStack() as opened:
+
+        def systems(material: Material) -> list[RecommenderSystem]:
+            made = Recommender(scoring_model(), material.catalog, log=material.log, labelled_by_model=0)
+            return [RecommenderSystem(opened.enter_context(made), strategy="none")]
+
+        result = evaluate(
+            DataSource(path=data), systems=systems, options=GIVEN.model_copy(update={"users": 5})
+        )
+    assert "llmrec" in {system.name for system in result.systems}
 
 
 def closure_over(user: str, target: str) -> Any:

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from llmrec.behavior.events import Catalog, Item
-from llmrec.errors import InputError, ModelError
+from llmrec.errors import ModelError
 from llmrec.evaluation.contamination import title_contamination
 from llmrec.llm.scripted import ScriptedModel
 from llmrec.prompting.templates import PromptLibrary
@@ -72,6 +72,32 @@ def test_what_cannot_be_probed():
     library = PromptLibrary()
     with pytest.raises(ModelError, match="gives no log-probabilities"):
         title_contamination(writing_model(), library, CATALOG, dataset="films")
-    few = Catalog(Item(id=str(at), title=f"Film {at % 20}") for at in range(40))
-    with pytest.raises(InputError, match="more than 20 titles that differ: this one has 20"):
-        title_contamination(ScriptedModel(capabilities=SCORES_ONLY), library, few, dataset="films")
+
+
+@pytest.mark.parametrize(
+    ("ids", "titles"),
+    [
+        ("{}", "Film {}"),
+        ("kite{}", "Kite number {} 电影"),
+        ("电影-{}", "电影 {}"),
+        ("KITE_x{}", "a kite {}"),
+    ],
+)
+def test_titles_that_follow_from_their_ids_tell_nothing(ids, titles):
+    told = [Item(id=ids.format(at), title=titles.format(at + 100 * (at % 2))) for at in range(60)]
+    extra = [Item(id=f"b{at}", title=f"Untold {'i' * at}") for at in range(20)]
+    model = ScriptedModel(scores=remembers, capabilities=SCORES_ONLY)
+    kept = [item for item in told if item.title == titles.format(item.id)] if ids == "{}" else told
+    found = title_contamination(model, PromptLibrary(), Catalog([*kept, *extra]), dataset="films")
+    assert found.verdict.startswith("This cannot be told: the catalogue has 20 titles")
+    assert (found.after.people, found.after.low, found.after.high) == (0, 0.0, 1.0)
+    assert model.history == []
+
+
+def test_only_titles_that_tell_are_asked_for():
+    told = [Item(id=f"kite{at}", title=f"kite x{at}") for at in range(40)]
+    mixed = Catalog([*told, *CATALOG.items_in_order])
+    model = ScriptedModel(scores=indifferent, capabilities=SCORES_ONLY)
+    found = title_contamination(model, PromptLibrary(), mixed, dataset="films")
+    assert found.after.people == 60
+    assert not any("kite" in call.prefix.splitlines()[-1] for call in model.history)

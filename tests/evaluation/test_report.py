@@ -82,6 +82,15 @@ def small(**changes: object) -> EvaluationResult:
     return EvaluationResult.model_validate(fields | changes)
 
 
+def test_a_cold_start_has_its_table(result: EvaluationResult) -> None:
+    cold = tuple(band.model_copy(update={"label": f"first {at}"}) for at, band in enumerate(result.bands))
+    with_it = html_report(result.model_copy(update={"cold_start": cold}))
+    assert "Cold start" in with_it
+    assert "with only so many of their last events shown" in with_it
+    assert all(f"first {at}" in with_it for at in range(len(cold)))
+    assert "Cold start" not in html_report(result)
+
+
 def test_everything_of_the_result_is_told(page: Page, result: EvaluationResult) -> None:
     told = " ".join(page.text.split())
     for name, *_ in SYSTEMS:

@@ -92,6 +92,7 @@ def test_systems_are_ordered_by_the_headline_and_unmeasured_ones_last() -> None:
         ({"negatives": "all"}, "the whole catalogue"),
         ({"history_length": 1}, "Only the last 1 event of each history"),
         ({"part": "learning"}, "their figures flatter"),
+        ({"part": "reporting"}, "These people are the half that llmrec tune leaves out"),
         ({"least_rating": 3.5, "users": 1500}, "at least 3.5 is a like. Up to 1,500 people are drawn"),
     ],
 )

@@ -136,6 +136,42 @@ def test_nothing_that_tells_targets_lies_there_while_a_system_ranks(data, tmp_pa
     assert not seen & told
 
 
+def test_nothing_that_tells_targets_lies_there_while_a_system_is_made(data, tmp_path):
+    probes = ProbeOptions(names=("target-position",), people=5)
+    again = {"options": GIVEN, "folder": tmp_path, "history_lengths": (2,)}
+    evaluate(data, systems=[knowing(data)], probes=probes, **again)
+    assert (tmp_path / "cold-start" / "2" / "figures.jsonl").exists()
+    seen = set()
+
+    def systems(material):
+        seen.update(path.name for path in tmp_path.rglob("*"))
+        return [knowing(data)]
+
+    # Every score is there already, so that nothing at all would be ranked.
+    evaluate(data, systems=systems, options=GIVEN, folder=tmp_path)
+    assert {"queries.jsonl", "knowing.jsonl"} <= seen
+    assert not seen & {"figures.jsonl", "target-position"}
+
+
+def test_a_function_that_does_not_say_what_it_is_is_asked_anew(data, tmp_path):
+    def ndcg(score):
+        systems = [FunctionSystem("mine", score)]
+        found = by_name(evaluate(data, systems=systems, options=GIVEN, folder=tmp_path))
+        return found["mine"].metrics["ndcg@10"].mean
+
+    assert ndcg(knowing(data)._score) == 1.0
+    assert ndcg(lambda asked: [0.0] * len(asked.candidates)) < 0.9
+
+
+def test_notes_of_scores_are_told_once(data):
+    class Noting(Failing):
+        def scores(self, query):
+            return super().scores(query).model_copy(update={"notes": ("the learned weights are old",)})
+
+    result = evaluate(data, systems=[Noting(set())], options=GIVEN)
+    assert result.notes.count("failing: the learned weights are old") == 1
+
+
 def test_another_system_of_the_same_name_is_refused(data, tmp_path):
     evaluate(data, systems=[knowing(data)], options=GIVEN, folder=tmp_path)
     other = FunctionSystem("knowing", lambda asked: [0.0] * 6, fingerprint="2")

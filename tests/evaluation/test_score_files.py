@@ -126,3 +126,20 @@ def test_scores_of_another_system_are_not_mixed(tmp_path):
     assert json.loads((tmp_path / "systems.json").read_text())["other"] == "1"
     (tmp_path / "systems.json").write_text("{ torn")
     check_same(tmp_path, {"mine": "3"})
+
+
+def test_scores_of_nobody_known_are_made_anew(tmp_path):
+    check_same(tmp_path, {"mine": "", "mine-too": ""})
+    own = filled(tmp_path)
+    for name, probe in (("mine", "other-history"), ("mine-too", "")):
+        ScoreFile(tmp_path, name, probe).path.write_bytes(own.path.read_bytes())
+    check_same(tmp_path, {"mine": ""})
+    assert [path.name for path in own.path.parent.iterdir()] == ["mine-too.jsonl"]
+
+
+def test_nobody_known_does_not_destroy_scores_of_somebody(tmp_path):
+    check_same(tmp_path, {"mine": "1"})
+    file = filled(tmp_path)
+    with pytest.raises(InputError, match="holds scores of another mine"):
+        check_same(tmp_path, {"mine": ""})
+    assert file.path.exists()

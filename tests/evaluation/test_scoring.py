@@ -79,12 +79,39 @@ def test_a_stop_by_hand_loses_nothing_that_was_scored(tmp_path):
     assert list(file.read([q.id for q in QUERIES])) == ["u0", "u1", "u2"]
 
 
-def test_a_fault_in_a_system_is_not_hidden(tmp_path):
+def test_a_fault_in_a_system_is_told_by_its_type_and_counts_as_a_failure(tmp_path):
     def faulty(asked):
-        return [1 / 0]
+        return [1 / 0] if asked.id == "u3" else [0.0] * 4
 
-    with pytest.raises(ZeroDivisionError):
-        score_queries(FunctionSystem("faulty", faulty), QUERIES, ScoreFile(tmp_path, "f"), stage="")
+    file = ScoreFile(tmp_path, "f")
+    prices = score_queries(FunctionSystem("faulty", faulty), QUERIES, file, stage="")
+    assert set(prices) == {q.id for q in QUERIES} - {"u3"}
+    rows = {row["query"]: row for row in map(json.loads, file.path.read_text().splitlines())}
+    assert rows["u3"]["error"] == "ZeroDivisionError: division by zero"
+
+    broken = FunctionSystem("broken", lambda asked: [1 / 0])
+    with pytest.raises(InputError, match=r"broken failed at 5 queries in a row.*\(ZeroDivisionError"):
+        score_queries(broken, QUERIES, ScoreFile(tmp_path, "b"), stage="")
+
+
+@pytest.mark.parametrize("bad", [[1.0], [1.0] * 5, [1.0, float("nan"), 0.0, 0.0], [float("inf")] * 4])
+def test_scores_that_are_no_number_a_candidate_are_tried_again(tmp_path, bad):
+    file = ScoreFile(tmp_path, "mine")
+    score_queries(FunctionSystem("mine", lambda asked: bad), QUERIES, file, stage="")
+    assert not Job(Failing(set()), QUERIES, file, "").is_done()
+    better = Failing(set())
+    assert len(score_queries(better, QUERIES, file, stage="")) == len(better.asked) == 8
+
+
+def test_notes_of_scores_are_kept(tmp_path):
+    class Noting(Failing):
+        def scores(self, query):
+            return super().scores(query).model_copy(update={"notes": ("the weights are old",)})
+
+    file = ScoreFile(tmp_path, "noting")
+    told = score_queries(Noting(set()), QUERIES, file, stage="")
+    assert told["u0"].notes == ("the weights are old",)
+    assert score_queries(Noting(set()), QUERIES, file, stage="") == told
 
 
 def test_what_a_system_says_that_it_is():

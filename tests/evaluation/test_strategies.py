@@ -11,6 +11,7 @@ from llmrec.llm.scripted import ScriptedModel
 from llmrec.settings import load_settings
 from tests.builders import SCORES_ONLY
 from tests.evaluation.made_systems import MATERIAL, query
+from tests.evaluation.test_guards import learned
 
 
 @pytest.fixture
@@ -34,6 +35,27 @@ def test_without_a_name_the_recommender_as_it_is(opened):
         # The log is used: what stands beside an item in it is known.
         assert "popularity" in scored.signals
     assert len(opened) == 1
+
+
+def test_without_a_log_texts_are_all_they_have(opened):
+    with StrategySystems(load_settings(), use_log=False) as made:
+        (system,) = made.systems(MATERIAL)
+        scored = system.scores(query(history="a", candidates="fdb"))
+        assert "bm25" in scored.signals
+        assert "popularity" not in scored.signals
+
+
+def test_weights_that_do_not_fit_are_refused(opened, tmp_path):
+    path = tmp_path / "weights.json"
+    path.write_text(learned(basis="both", with_log=True).text(), "utf-8")
+    with StrategySystems(load_settings(weights=path)) as made:
+        made.systems(MATERIAL)
+    for wrong in ({"basis": "history"}, {"use_log": False}):
+        with (
+            StrategySystems(load_settings(weights=path), **wrong) as made,
+            pytest.raises(InputError, match="the learned weights are for the basis both with"),
+        ):
+            made.systems(MATERIAL)
 
 
 def test_each_strategy_and_each_by_itself(opened):

@@ -9,11 +9,15 @@ import pytest
 from llmrec import Recommender
 from llmrec.errors import InputError, ModelUnavailableError
 from llmrec.evaluation.systems import FunctionSystem, RankerSystem, RecommenderSystem, scored_from
+from llmrec.evaluation.types import ProtocolOptions
 from llmrec.llm.base import Usage
+from llmrec.prompting.templates import PromptLibrary
 from llmrec.ranking.base import ItemScores
+from llmrec.ranking.strategies import open_ranker
 from llmrec.ranking.types import RankedItem, Ranking, Signal
-from tests.builders import scoring_model
+from tests.builders import scoring_model, writing_model
 from tests.evaluation.made_systems import CATALOG, query
+from tests.evaluation.test_guards import learned
 
 
 @pytest.fixture
@@ -120,6 +124,28 @@ def test_the_fingerprint_tells_what_decides_the_scores(recommender):
         assert one.fingerprint != RecommenderSystem(other).fingerprint
     with Recommender(recommender.model, CATALOG, labelled_by_model=0, threads=2, api_key="k") as same:
         assert one.fingerprint == RecommenderSystem(same).fingerprint
+
+
+def test_the_fingerprint_of_a_strategy_holds_its_options(recommender):
+    def fingerprint(**options):
+        ranker = open_ranker("setwise", writing_model(), PromptLibrary(), **options)
+        return RankerSystem(ranker, recommender).fingerprint
+
+    assert fingerprint() == fingerprint()
+    assert fingerprint() != fingerprint(top=3)
+
+
+def test_notes_on_weights_come_with_the_scores(recommender, tmp_path):
+    path = tmp_path / "weights.json"
+    path.write_text(learned(basis="history").text(), "utf-8")
+    with Recommender(recommender.model, CATALOG, weights=path, labelled_by_model=0) as opened:
+        system = RecommenderSystem(opened)
+        (note,) = system.scores(query()).notes
+        assert note.startswith("the learned weights are for the basis history")
+        (told,) = system.notes("games", ProtocolOptions())
+        assert "may have taught them" in told
+        assert system.notes("films", ProtocolOptions()) == ()
+    assert RecommenderSystem(recommender).notes("games", ProtocolOptions()) == ()
 
 
 def test_an_unknown_basis(recommender):

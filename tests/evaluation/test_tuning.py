@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from llmrec.candidates.log import InteractionLog
 from llmrec.errors import InputError
 from llmrec.evaluation.tuning import labelled_people, tune
 from llmrec.evaluation.types import Material, ProtocolOptions
@@ -70,6 +71,37 @@ def test_with_a_log_its_signals_are_weighed(crafts: Path) -> None:
     learned, fusion = tune(crafts, [OPTIONS], recommender, strategy="none", with_log=True)
     assert learned.with_log
     assert fusion.signals_alone["co_occurrence"] > fusion.signals_alone["popularity"]
+
+
+def test_what_weights_were_learned_from_is_kept(crafts: Path) -> None:
+    learned, fusion = tune(crafts, [OPTIONS], recommender, strategy="none")
+    assert (learned.learned_from.part, learned.strategy) == ("all", "")
+    assert set(fusion.people) == {f"u{at}" for at in range(24)}
+    learned, _ = tune(crafts, [OPTIONS], recommender, strategy="yes_no")
+    assert learned.strategy == ("yes_no" if learned.weights.model > 0 else "")
+    assert bool(learned.model) == bool(learned.strategy)
+
+
+def test_weights_learned_before_have_no_influence(crafts: Path, tmp_path: Path) -> None:
+    learned, _ = tune(crafts, [OPTIONS], recommender, strategy="none")
+    path = tmp_path / "weights.json"
+    path.write_text(learned.text(), "utf-8")
+
+    def with_weights(material: Material) -> Recommender:
+        return Recommender(MODEL, material.catalog, weights=path, labelled_by_model=0, language="en")
+
+    with pytest.raises(InputError, match="open the recommender with weights=None"):
+        tune(crafts, [OPTIONS], with_weights, strategy="none")
+
+
+def test_another_log_than_the_runs_is_refused(crafts: Path) -> None:
+    def with_own_log(material: Material) -> Recommender:
+        own = InteractionLog({"u0": [item.id for item in material.catalog.items_in_order]})
+        return Recommender(MODEL, material.catalog, log=own, labelled_by_model=0, language="en")
+
+    for with_log in (False, True):
+        with pytest.raises(InputError, match="is not that of the run"):
+            tune(crafts, [OPTIONS], with_own_log, strategy="none", with_log=with_log)
 
 
 def test_without_a_log_it_is_out_of_reach(crafts: Path) -> None:

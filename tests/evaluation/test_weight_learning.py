@@ -123,12 +123,50 @@ def test_too_few_people_are_refused() -> None:
         learn_weights(planted(5, {"bm25": 1.0}), FusionWeights(), model_signal=None)
 
 
-def test_signals_that_only_some_have_are_left_out() -> None:
-    cases = planted(60, {"bm25": 1.0, "embedding": 1.0})
+def test_one_person_without_a_signal_changes_little() -> None:
+    """Somebody without a history has no embedding, and one of whom the model failed none of its scores."""
+    cases = planted(300, {"bm25": 1.0, "embedding": 1.0, "likelihood_ratio": 1.0})
+    whole = learn_weights(cases, FusionWeights(), model_signal="likelihood_ratio")
     cases[7] = LabelledCase("p7", {"bm25": cases[7].signals["bm25"]}, cases[7].taken)
-    fusion = learn_weights(cases, FusionWeights(), model_signal=None)
+    fusion = learn_weights(cases, FusionWeights(), model_signal="likelihood_ratio")
+    assert set(fusion.signals_alone) == {"bm25", "embedding", "likelihood_ratio"}
+    for name in ("bm25", "embedding", "model"):
+        assert getattr(fusion.weights, name) == pytest.approx(getattr(whole.weights, name), abs=0.03)
+    assert fusion.weights.model > 0.2
+
+
+def test_signals_that_nobody_has_weigh_nothing() -> None:
+    fusion = learn_weights(planted(60, {"bm25": 1.0}), FusionWeights(), model_signal="yes_no")
     assert set(fusion.signals_alone) == {"bm25"}
-    assert fusion.weights.embedding == 0
+    assert (fusion.weights.embedding, fusion.weights.model) == (0, 0)
+    # What was not measured keeps its place.
+    assert fusion.weights.capable_model == FusionWeights().capable_model
+
+
+def test_what_was_learned_of_a_capable_model_holds_for_it() -> None:
+    so_far = SignalWeights(model=0.0, capable_model=3.0, bm25=1.0)
+    cases = planted(25, {"bm25": 0.0, "graded": 1.0}, seed=2)
+    capable = learn_weights(cases, so_far, model_signal="graded", capable=True)
+    blind = learn_weights(cases, so_far, model_signal="graded")
+    # Held to 3 of 4 parts, and judged with them too.
+    assert capable.weights.model > blind.weights.model
+    assert np.mean(capable.before) > np.mean(blind.before)
+    assert capable.weights.capable_model == 0
+    assert capable.weights.by_signal(capable=True)["model"] == capable.weights.model
+
+
+def test_whose_each_figure_is() -> None:
+    cases = planted(25, {"bm25": 1.0})
+    assert learn_weights(cases, FusionWeights(), model_signal=None).people == tuple(c.person for c in cases)
+
+
+def test_a_capable_models_own_weight_counts_in_fused_scores() -> None:
+    signals = {"bm25": [1.0, 0.0, 0.0], "graded": [0.0, 9.0, 0.0]}
+    weights = SignalWeights(model=0.1, capable_model=5.0, bm25=1.0)
+    small = fused_scores(signals, weights, model_signal="graded")
+    trusted = fused_scores(signals, weights, model_signal="graded", capable=True)
+    assert small[0] > small[1]
+    assert trusted[1] > trusted[0]
 
 
 def test_fused_scores_are_those_of_a_ranking() -> None:

@@ -109,7 +109,8 @@ def test_a_title_made_to_mislead_stays_one_line(profile: InterestProfile) -> Non
 
 @pytest.mark.parametrize("person", ["mara", "tom", "ines", "priya", "owen", "linxiao"])
 def test_every_line_of_the_sample_people_is_backed_by_the_ranking(person: str) -> None:
-    with Recommender(scoring_model(None), sample("items")) as recommender:
+    # However unsure the model is, what it says is told.
+    with Recommender(scoring_model(None), sample("items"), fusion={"gate_low": 0}) as recommender:
         profile = recommender.profile(events_of(person))
         ranking = recommender.recommend(profile, k=50)
     titles = {entry.title for entry in profile.entries}
@@ -172,3 +173,13 @@ def test_no_signal_of_a_profile_alone_is_said_to_be_the_models(language: str) ->
         assert "hints" not in placed.why
         assert "the model" not in placed.why, "an indifferent model raises nothing"
         assert "模型" not in placed.why
+
+
+def test_each_strategy_says_what_its_number_is(profile: InterestProfile) -> None:
+    assert line(profile, graded=(3.61, 0.4)) == "the model's grade: 3.6 of 4"
+    assert line(profile, yes_no=(1.24, 0.4)) == "the model says yes rather than no (+1.2 nats)"
+    assert line(profile, query_likelihood=(0.5, 0.4)) == "the history is likelier after this item (+0.5 nats)"
+    for name, value in (("pairwise", 1.0), ("tournament", 2.5), ("first_index", -0.7)):
+        assert line(profile, **{name: (value, 0.4)}) == f"the model ranks it high ({name})"
+    for signal in ({"yes_no": (-1.2, 0.4)}, {"first_index": (-0.7, -0.1)}):
+        assert line(profile, **signal) == "no signal raises it above the other candidates"

@@ -105,7 +105,12 @@ CASES: dict[str, dict[str, dict[str, Any]]] = {
             "parts": [{"signal": "interest_words", "value": 0.7}, {"signal": "hints", "value": 0.0}]
         },
         "embedder and log": {"parts": [{"signal": name, "value": 0.7} for name in OTHER_SIGNALS]},
-        "another strategy": {"parts": [{"signal": "graded", "value": 2.0}]},
+        "other strategies": {
+            "parts": [
+                {"signal": name, "value": 2.4}
+                for name in ("graded", "yes_no", "query_likelihood", "pairwise")
+            ]
+        },
         "one interest, nothing to show": {"parts": [ALONE]},
         "no signal": {"parts": []},
     },

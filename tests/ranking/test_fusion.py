@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmrec.ranking.fusion import certainty, fuse, gate, order_of, softmax, z_scores
+from llmrec.ranking.fusion import certainty, fuse, gate, order_of, softmax, telling_share, z_scores
 
 numbers = st.lists(st.floats(-1e6, 1e6, allow_nan=False), min_size=1, max_size=8)
 
@@ -113,3 +113,11 @@ def test_certainty_is_from_nothing_to_one_and_grows_with_the_distances(values: l
 def test_the_gate_opens_in_a_line_between_its_bounds() -> None:
     opened = [gate(sureness, 0.2, 0.6) for sureness in (0.0, 0.2, 0.3, 0.4, 0.6, 1.0)]
     assert opened == pytest.approx([0, 0, 0.25, 0.5, 1, 1])
+
+
+def test_the_telling_share_counts_measured_signals_by_their_whole_weights() -> None:
+    signals = {"a": [1.0, 2.0], "b": [3.0, 3.0], "model": [0.0, 1.0]}
+    whole = {"a": 1.0, "b": 2.0, "model": 1.0, "popularity": 9.0}
+    assert telling_share(signals, whole, whole) == pytest.approx(2 / 4)
+    assert telling_share(signals, {**whole, "model": 0.5}, whole) == pytest.approx(1.5 / 4)
+    assert telling_share({}, whole, whole) == telling_share(signals, {}, {}) == 0

@@ -31,7 +31,7 @@ FROM = {
 NEAR: dict[str, list[float]] = {"alien": [1.0, 0.0, 0.2], "hotel": [0.0, 1.0, 0.1], "plenty": [0.4, 0.0, 1.0]}
 
 
-def affinity(embedder: str = "told", dimensions: int = 64) -> dict[str, Any]:
+def affinity(vectors_of: str = "told+words512", dimensions: int = 64 + 512) -> dict[str, Any]:
     """One that finds items with the second number appealing."""
     return TextAffinity(
         history_mean=np.zeros(dimensions),
@@ -40,7 +40,7 @@ def affinity(embedder: str = "told", dimensions: int = 64) -> dict[str, Any]:
         item_map=np.eye(dimensions)[:, :1],
         correlations=np.array([0.5]),
         appeal_direction=np.eye(dimensions)[1],
-        embedder=embedder,
+        vectors_of=vectors_of,
         pairs=1,
     ).as_document()
 
@@ -62,12 +62,12 @@ def written(path: Path, **fields: Any) -> Path:
 
 
 def recommended(path: Path, **options: Any) -> Any:
-    basis = options.pop("basis", "both")
+    basis, strategy = options.pop("basis", "both"), options.pop("strategy", "none")
     given = {"embedder": ToldEmbedder(NEAR), "labelled_by_model": 0, **options}
     with Recommender(scoring_model(), ITEMS, weights=path, **given) as recommender:
         profile = recommender.profile(told(("search", "hotel"), ("like", "alien")))
         return recommender.recommend(
-            profile, candidates=["shining", "hotel", "plenty"], basis=basis, strategy="none", k=3
+            profile, candidates=["shining", "hotel", "plenty"], basis=basis, strategy=strategy, k=3
         )
 
 
@@ -174,6 +174,33 @@ def test_the_scale_of_learned_weights_decides_how_bold_probabilities_are(tmp_pat
 
 
 @pytest.mark.parametrize(
+    ("learned", "asked", "told"),
+    [
+        ("yes_no", "likelihood_ratio", True),
+        ("yes_no", "yes_no", False),
+        ("yes_no", "none", False),
+        ("likelihood_ratio", None, False),
+        ("", "yes_no", False),
+    ],
+)
+def test_weights_learned_with_another_strategy_are_told(
+    tmp_path: Path, learned: str, asked: str | None, told: bool
+) -> None:
+    path = written(
+        tmp_path / "w.json", strategy=learned, model="m", weights={"model": 1.0, "bm25": 1.0, "gate_low": 0.0}
+    )
+    notes = recommended(path, strategy=asked).notes
+    said = "the learned weights were learned with the strategy yes_no, and likelihood_ratio was asked"
+    assert any(said in note for note in notes) == told
+
+
+def test_learned_weights_without_the_model_leave_it_unasked(tmp_path: Path) -> None:
+    path = written(tmp_path / "w.json", weights={"bm25": 1.0})
+    assert "likelihood_ratio" not in recommended(path, strategy=None)[0].signals
+    assert "likelihood_ratio" in recommended(path, strategy="auto")[0].signals
+
+
+@pytest.mark.parametrize(
     ("fields", "basis", "said"),
     [
         ({"basis": "profile"}, "both", "for the basis profile without an interaction log"),
@@ -209,5 +236,5 @@ def test_an_affinity_adds_its_signals_for_its_embedder_alone(tmp_path: Path) -> 
     assert ranking[0].score == pytest.approx(ranking[0].signals["text_appeal"].contribution)
     assert "such things are chosen often" in ranking[0].why
     other = written(tmp_path / "x.json", affinity=affinity("another"))
-    with pytest.raises(InputError, match="are for another embedder than told: run llmrec tune with this one"):
+    with pytest.raises(InputError, match="are for another embedder than this one"):
         recommended(other)

@@ -10,10 +10,15 @@ import pytest
 from llmrec.errors import AnswerError, ContextLengthError
 from llmrec.llm.base import Completion, LanguageModel, Message, Usage
 from llmrec.llm.cache import CachedModel, ModelCallCache
+from llmrec.llm.openai import OpenAIModel
 from llmrec.llm.scripted import ScriptedModel
-from llmrec.ranking.base import Budget
-from llmrec.ranking.metering import BudgetSpentError, MeteredModel, count_tokens, innermost
-from tests.builders import scoring_model
+from llmrec.ranking.base import Budget, Cost
+from llmrec.ranking.likelihood import LikelihoodRatio
+from llmrec.ranking.metering import BudgetSpentError, MeteredModel, count_tokens, innermost, scoring_cost
+from llmrec.ranking.query_likelihood import QueryLikelihood
+from llmrec.ranking.yes_no import YesNo
+from tests.builders import SCORES_ONLY, scoring_model
+from tests.ranking.asking_models import LIBRARY, Judge, films, request_of
 
 QUESTION = [Message(role="user", content="Which?" * 4)]
 
@@ -106,3 +111,52 @@ def test_it_is_the_model_for_everything_else() -> None:
     assert isinstance(metered, LanguageModel)
     assert (metered.name, metered.fingerprint) == (model.name, model.fingerprint)
     assert (metered.capabilities, metered.usage) == (model.capabilities, model.usage)
+
+
+class Server(Judge):
+    """Gets a request for every continuation, each with the whole prefix, and says what they cost."""
+
+    scores_alone = True
+    requests = 0
+    tokens = 0
+
+    def score(self, prefix: str, continuations: Any, **options: Any) -> Any:
+        self.requests += len(continuations)
+        for text in continuations:
+            self.tokens += count_tokens(self, prefix) + count_tokens(self, text) + 1
+        return super().score(prefix, continuations, **options)
+
+
+def test_a_server_gets_a_request_for_each_continuation_with_the_whole_prefix() -> None:
+    assert OpenAIModel.scores_alone
+    server = Server({})
+    with closing(ModelCallCache()) as cache:
+        wrapped = CachedModel(server, cache)
+        assert scoring_cost(wrapped, 100, [2, 3]) == Cost(calls=2, prompt_tokens=205, completion_tokens=2)
+    assert scoring_cost(scoring_model(), 100, [2, 3]) == Cost(calls=1, prompt_tokens=105)
+    metered = MeteredModel(Server({1: 1.0}), Budget(calls=5))
+    metered.score("a", [" Film 1", " Film 1"])
+    assert (metered.calls, metered.questions) == (2, 1)
+    assert metered.affordable(["a", "b"], [" x", " y"]) == 1
+    with pytest.raises(BudgetSpentError, match="5 calls"):
+        metered.score_prefixes(["a", "b"], [" x", " y"])
+    assert metered.wrapped.requests == 2  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("count", [3, 40])
+@pytest.mark.parametrize("strategy", [LikelihoodRatio, QueryLikelihood, YesNo])
+def test_the_told_cost_of_a_server_holds_and_so_does_a_budget(strategy: Any, count: int) -> None:
+    server = Server({n: float(n) for n in range(count)}, capabilities=SCORES_ONLY)
+    request = request_of(films(count))
+    told = strategy(server, LIBRARY).cost(request)
+    seen: list[tuple[int, int]] = []
+    strategy(server, LIBRARY).score(request, progress=lambda *so_far: seen.append(so_far))
+    assert told.calls / 1.1 <= server.requests <= told.calls
+    assert told.tokens / 1.5 <= server.tokens <= told.tokens
+    assert seen[-2][0] == seen[-1][1], "progress counts questions, whatever they cost"
+    for budget in (Budget(calls=told.calls // 2), Budget(tokens=told.tokens // 2)):
+        server.requests = server.tokens = 0
+        found = strategy(server, LIBRARY).score(request, budget=budget)
+        assert server.requests <= (budget.calls if budget.calls is not None else told.calls)
+        assert server.tokens <= (budget.tokens if budget.tokens is not None else told.tokens)
+        assert any("budget" in note for note in found.notes)

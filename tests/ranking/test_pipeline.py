@@ -208,13 +208,23 @@ class TestFusion:
         from math import exp
 
         model = preferring(the=3.0, plenty=1.0)
-        whole = ranking_of(model, ("like", "alien"), k=3)
+        weights = FusionWeights(gate_low=0.0, gate_high=1e-6)
+        whole = ranking_of(model, ("like", "alien"), k=3, fusion=weights)
         assert sum(placed.probability or 0.0 for placed in whole) == pytest.approx(1)
         one, other = whole[0], whole[1]
-        assert one.probability / other.probability == pytest.approx(
-            exp(FusionWeights().scale * (one.score - other.score))
+        by_signal = {**weights.by_signal(), "likelihood_ratio": weights.model}
+        every = sum(by_signal[name] for name in one.signals)
+        # The embedder knows no word; what tells nothing apart leaves probabilities flatter.
+        told = sum(
+            by_signal[name]
+            for name in one.signals
+            if any(placed.signals[name].contribution for placed in whole)
         )
-        first = ranking_of(preferring(the=3.0, plenty=1.0), ("like", "alien"), k=1)
+        assert 0 < told < every
+        assert one.probability / other.probability == pytest.approx(
+            exp(weights.scale * told / every * (one.score - other.score))
+        )
+        first = ranking_of(preferring(the=3.0, plenty=1.0), ("like", "alien"), k=1, fusion=weights)
         assert first[0].probability == pytest.approx(one.probability), "however many are shown"
 
     def test_a_model_that_is_sure_decides_and_one_that_is_not_says_nothing(self) -> None:
@@ -240,6 +250,56 @@ class TestFusion:
             placed[name] = one.signals["likelihood_ratio"].contribution
         # Of 1 + 0.5 the model has a third, of 1 + 1 a half.
         assert placed["half"] == pytest.approx(placed["full"] * (1 / 3) / (1 / 2))
+
+    def test_a_gate_that_is_partly_closed_is_told(self) -> None:
+        gains = {"the": 4.0, "grand": 1.0, "plenty": 0.0}
+        sure = certainty([gain * 0.2 for gain in gains.values()])
+        weights = only(bm25=1.0, model=1.0, gate_low=0.0, gate_high=2.5 * sure)
+        ranking = ranking_of(preferring(**gains), ("like", "alien"), fusion=weights)
+        assert "the model was not very sure, so its scores have 40% of their weight" in ranking.notes
+        open_gate = only(bm25=1.0, model=1.0, gate_low=0.0, gate_high=sure)
+        assert not any("sure" in note for note in ranking_of(preferring(**gains), fusion=open_gate).notes)
+
+    def test_comparisons_that_all_end_in_ties_have_no_weight(self) -> None:
+        """The items' places decide, so both orders of each pair contradict each other."""
+        model = scoring_model(lambda prefix, continuation: -1.0 - (continuation.strip() == "B"))
+        weights = FusionWeights(model=5.0)
+        ranking = ranking_of(model, ("like", "alien"), fusion=weights, strategy="pairwise", k=3)
+        assert {placed.signals["pairwise"].contribution for placed in ranking} == {0.0}
+        assert "the model was not sure, so its scores have no weight in this ranking" in ranking.notes
+
+    def test_one_weak_signal_alone_gives_flatter_probabilities(self) -> None:
+        weak = only(interests=0.1, embedding=0.9)
+        alone = only(interests=1.0)
+        items = [
+            {"id": "x", "title": "Uno", "categories": ["Horror"]},
+            {"id": "y", "title": "Dos", "categories": ["Cookery"]},
+        ]
+        flat, steep = (
+            ranking_of(scoring_model(), ("like", "alien"), candidates=items, fusion=weights, k=2)
+            for weights in (weak, alone)
+        )
+        assert not flat[0].signals["embedding"].contribution, "no vector tells them apart"
+        assert flat[0].score == pytest.approx(steep[0].score)
+        assert 0.5 < flat[0].probability < steep[0].probability
+
+    def test_a_model_without_a_weight_is_asked_only_where_the_call_says_so(self) -> None:
+        model = scoring_model()
+        with Recommender(
+            model, ITEMS, labelled_by_model=0, embedder=NO_EMBEDDER, fusion=only(bm25=1.0)
+        ) as recommender:
+            profile = recommender.profile(told(("like", "alien")))
+            calls = len(model.history)
+            ranking = recommender.recommend(profile, candidates=THREE)
+            assert recommender.ranking_cost(profile, candidates=THREE).calls == 0
+            assert len(model.history) == calls
+            assert "likelihood_ratio" not in ranking[0].signals
+            asked = recommender.recommend(profile, candidates=THREE, strategy="auto")
+        assert "likelihood_ratio" in asked[0].signals
+        capable = only(bm25=1.0, capable_model=1.0)
+        assert "likelihood_ratio" not in ranking_of(model, ("like", "alien"), fusion=capable)[0].signals
+        trusted = ScriptedModel(scores=lambda *_: -1.0)
+        assert "likelihood_ratio" in ranking_of(trusted, ("like", "alien"), fusion=capable)[0].signals
 
     def test_an_order_without_distances_is_no_doubt(self) -> None:
         """A ranking that a model writes has scores in even steps, which would all look like indifference."""
@@ -360,6 +420,57 @@ class TestFailures:
             with pytest.raises(InputError, match="choose among auto, none, first_index, graded"):
                 ranking_of(scoring_model(), *what, strategy=strategy or "x")
         assert EVERY_STRATEGY[:2] == ("auto", "none")
+
+
+class TestStrategyOptions:
+    def test_they_are_those_of_the_call_or_of_the_settings(self) -> None:
+        both = {"prompts": ["history", "basket"]}
+        one = ranking_of(scoring_model(), ("like", "alien"))
+        for strategy in ("likelihood_ratio", None):
+            two = ranking_of(scoring_model(), ("like", "alien"), strategy_options=both, strategy=strategy)
+            assert two.usage.calls == 2 * one.usage.calls
+        with Recommender(
+            scoring_model(), ITEMS, labelled_by_model=0, embedder=NO_EMBEDDER, strategy_options=both
+        ) as recommender:
+            profile = recommender.profile(told(("like", "alien")))
+            given: list[dict[str, Any]] = [
+                {},
+                {"strategy_options": {}},
+                {"strategy": "pairwise"},
+                {"strategy": "none"},
+            ]
+            costs = [
+                recommender.ranking_cost(profile, candidates=THREE, **options).calls for options in given
+            ]
+        assert costs == [4, 2, 6, 0], "those of the settings are for the strategy of the settings"
+
+    @pytest.mark.parametrize(
+        ("strategy", "options", "said"),
+        [
+            (
+                "pairwise",
+                {"sorts": 1},
+                "pairwise has no option 'sorts': its options are answers",
+            ),
+            ("auto", {"window": 3}, "likelihood_ratio has no option 'window'"),
+            ("likelihood_ratio", {"priors": 1}, "likelihood_ratio has no option 'priors'"),
+            ("setwise", {"size": "x"}, "the option size of setwise cannot be 'x'"),
+            ("setwise", {"size": 99}, "setwise takes a size of 2 to 26"),
+            ("none", {"size": 3}, "the strategy none has no options"),
+        ],
+    )
+    def test_what_a_strategy_does_not_take_is_refused_in_one_sentence(
+        self, strategy: str, options: Any, said: str
+    ) -> None:
+        with pytest.raises(InputError, match=said) as caught:
+            ranking_of(scoring_model(), ("like", "alien"), strategy=strategy, strategy_options=options)
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("k", [2.5, "3", None, True])
+def test_a_k_that_is_no_whole_number_is_refused(k: Any) -> None:
+    with pytest.raises(InputError, match="give a whole number"):
+        ranking_of(scoring_model(), ("like", "alien"), k=k)
 
 
 class TestBudget:

@@ -75,3 +75,12 @@ def test_a_question_that_failed_leaves_its_item_where_it_stood() -> None:
     assert ranked_ids(request, scores) == ["f03", "f01", "f02", "f00"]
     assert scores.failures[0].what == "yes_no of f01"
     assert scores.failures[0].stand_in == "its place in the earlier order"
+
+
+@pytest.mark.parametrize(("calls", "told"), [(17, True), (19, True), (20, False)])
+def test_a_last_batch_that_is_paid_in_part_is_told(calls: int, told: bool) -> None:
+    model = Batched({n: float(n) for n in range(20)})
+    model.batches = []
+    scores = YesNo(model, LIBRARY).score(request_of(films(20)), budget=Budget(calls=calls))
+    assert sum(model.batches) == calls
+    assert any(f"the budget of {calls} calls is spent" in note for note in scores.notes) == told

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from llmrec.candidates.embedding import EmbeddingIndex
 from llmrec.candidates.log import InteractionLog
 from llmrec.candidates.log_signals import LogSignals
 from llmrec.candidates.text_affinity import TextAffinity
+from llmrec.candidates.text_vectors import WORD_DIMENSIONS, TextVectors
 from llmrec.interests.profile import InterestProfile
 from llmrec.interests.taxonomy import Vocabulary
 from llmrec.ranking.lexical import InterestMatcher
@@ -208,26 +210,27 @@ def test_an_item_of_another_text_under_a_known_id_is_read_as_it_is_given() -> No
     assert values["bm25"][0] > values["bm25"][1]
 
 
-def test_the_affinity_reads_the_same_vectors_as_the_catalogue() -> None:
+def test_the_affinity_reads_words_and_meaning_also_of_items_outside_the_catalogue() -> None:
+    width = 64 + WORD_DIMENSIONS
     affinity = TextAffinity(
-        history_mean=np.zeros(64),
-        item_mean=np.zeros(64),
-        history_map=np.eye(64)[:, :2],
-        item_map=np.eye(64)[:, :2],
+        history_mean=np.zeros(width),
+        item_mean=np.zeros(width),
+        history_map=np.eye(width)[:, :2],
+        item_map=np.eye(width)[:, :2],
         correlations=np.array([0.6, 0.3]),
-        appeal_direction=np.eye(64)[1],
-        embedder="told",
+        appeal_direction=np.eye(width)[1],
+        vectors_of="told+words512",
         pairs=1,
     )
-    sources = sources_of(embedder=ToldEmbedder(NEAR), affinity=affinity)
-    assert sources.embeddings is not None
-    values = measure_signals(sources, person("garden", "ship"), items("boat", "garden"), "both").values
-    vectors = sources.embeddings.vectors([item_text(item) for item in items("boat", "garden")])
-    history = sources.embeddings.vectors([item_text(item) for item in items("ship", "garden")])
+    plain = sources_of(embedder=ToldEmbedder(NEAR))
+    texts = TextVectors.of_items(plain.embedder, plain.catalog.items_in_order)
+    sources = replace(plain, affinity=affinity, texts=texts)
+    chosen = [*items("boat", "garden"), Item(id="x", title="a boat")]
+    values = measure_signals(sources, person("garden", "ship"), chosen, "both").values
+    vectors = texts.vectors([item_text(item) for item in chosen])
+    history = texts.vectors([item_text(item) for item in items("ship", "garden")])
     assert values["text_affinity"] == pytest.approx(affinity.affinity(history, [1.0, 0.9], vectors).tolist())
     assert values["text_appeal"] == pytest.approx(vectors[:, 1].tolist())
-    outside = measure_signals(sources, person("ship"), [Item(id="x", title="a boat")], "both").values
-    assert "text_affinity" not in outside, "vectors of other items alone are no longer comparable"
 
 
 def test_places_are_made_once() -> None:
