@@ -319,8 +319,6 @@ class RankingPipeline:
         notes = []
         if learned.weights.model and learned.model != self.model.fingerprint:
             notes.append("the learned weights were learned with another model: run llmrec tune with this one")
-        if learned.affinity is not None and self.sources.affinity is None:
-            notes.append("the learned text affinity needs the embedder, which is not installed")
         return learned.weights, notes
 
     def _strategy_notes(self, weights: SignalWeights, name: str) -> list[str]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+
 import pytest
 
 from llmrec.errors import InputError
@@ -11,7 +14,7 @@ from llmrec.evaluation.systems import FunctionSystem
 from llmrec.evaluation.types import ProtocolOptions
 from llmrec.llm.scripted import ScriptedModel
 from tests.builders import SCORES_ONLY, indifferent
-from tests.evaluation.made_datasets import shop, targets_of
+from tests.evaluation.made_datasets import shop, targets_of, write_lines
 
 GIVEN = ProtocolOptions(split="given", negatives="given", negatives_name="random_negatives")
 PEOPLE = 20
@@ -95,9 +98,20 @@ def test_other_prompts_are_other_systems_of_the_same_names(data, tmp_path):
         probed(data, as_listed, "paraphrase", paraphrased=lambda material: [])
 
 
-def test_a_model_is_asked_what_it_remembers(data):
+def test_a_model_is_asked_what_it_remembers(data, tmp_path):
     model = ScriptedModel(scores=indifferent, capabilities=SCORES_ONLY, name="embedded")
     found = probed(data, by_id, "title-contamination", model=model)
+    assert "cannot be told" in found["title-contamination"].verdict, "the titles say the ids"
+    assert model.history == []
+
+    told_apart = tmp_path / "shop"
+    shutil.copytree(data, told_apart)
+    items = [json.loads(line) for line in (told_apart / "items.jsonl").read_text("utf-8").splitlines()]
+    letters = "abcdefghij"
+    for at, item in enumerate(items):
+        item["title"] = f"kettle {letters[at // 10]}{letters[at % 10]}q 茶壶"
+    write_lines(told_apart / "items.jsonl", items)
+    found = probed(told_apart, by_id, "title-contamination", model=model)
     assert found["title-contamination"].system == "embedded"
     assert len(model.history) == PEOPLE * 4
 
@@ -125,7 +139,8 @@ def test_a_second_run_ranks_nothing_again(data, tmp_path):
     first = probed(data, counting, *names, folder=tmp_path)
     assert len(asked) == 40 + 4 * PEOPLE
     assert probed(data, counting, *names, folder=tmp_path) == first
-    assert len(asked) == 40 + 4 * PEOPLE
+    # What tells the target's place is removed before any system is made, and so ranked anew.
+    assert len(asked) == 40 + 4 * PEOPLE + 2 * PEOPLE
 
 
 def test_what_a_probe_needs_is_said_before_anything_runs(data):
