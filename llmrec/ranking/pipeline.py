@@ -41,8 +41,9 @@ Candidates = Iterable[Item | Mapping[str, Any] | str]
 NO_MODEL = "none"
 AUTO = "auto"
 EVERY_STRATEGY = (AUTO, NO_MODEL, *sorted(STRATEGIES))
-LOG_ODDS = {"likelihood_ratio": 0.2, "query_likelihood": 0.2}
-"""What makes log-odds of a strategy's scores, where they are not: a small model's ratios are too bold."""
+LOG_ODDS = {"graded": 2.0, "likelihood_ratio": 0.2, "query_likelihood": 0.2}
+"""What makes log-odds of a strategy's scores, where they are not: ratios of a small model are too bold, and a
+step of a grade says more than its number."""
 
 
 @dataclass(frozen=True)

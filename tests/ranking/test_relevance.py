@@ -53,7 +53,7 @@ def test_grades_become_the_signal_and_the_order() -> None:
     # Grades of 0 to 10, on the scale of 0 to 4 that all grades have.
     assert [placed.signals["graded"].value for placed in ranking] == pytest.approx([3.6, 1.2, 0])
     assert "likelihood_ratio" not in ranking[0].signals
-    assert ranking[0].why == "the model's graded: 3.6"
+    assert ranking[0].why == "the model's grade: 3.6 of 4"
     asked = model.history[-1].messages[-1].content
     assert "2. Alien (Horror): Hunted." in asked
     assert "Said: something quiet" in asked
