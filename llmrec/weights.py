@@ -83,7 +83,7 @@ class FusionWeights(SignalWeights):
     bm25_best: float = Field(default=0.18, ge=0)
     embedding: float = Field(default=0.18, ge=0)
     embedding_best: float = Field(default=0.08, ge=0)
-    interests: float = Field(default=0.06, ge=0)
+    interests: float = Field(default=0.15, ge=0)
     scale: float = Field(default=1.0, gt=0)
 
 
