@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import bm25s
 import numpy as np
@@ -56,11 +56,7 @@ class Bm25Index:
 
     def scores(self, text: str) -> Scores:
         """How well each item matches a text: one number from 0 up an item, in the order of the items."""
-        return self.scores_of_tokens(tokenize(text))
-
-    def scores_of_tokens(self, tokens: Iterable[str]) -> Scores:
-        """The same for words that are cut already; one that comes twice counts twice."""
-        known = [token for token in tokens if self._index and token in self._index.vocab_dict]
+        known = [token for token in tokenize(text) if self._index and token in self._index.vocab_dict]
         if self._index is None or not known:
             return np.zeros(self._count, dtype=np.float32)
         return np.asarray(self._index.get_scores(known), dtype=np.float32)

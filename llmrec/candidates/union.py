@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -42,7 +42,7 @@ class ScoredSource:
         return best_places(self.score(history), k, excluded)
 
 
-def best_places(scores: npt.NDArray[np.float32], k: int, excluded: Collection[int] = ()) -> list[int]:
+def best_places(scores: npt.NDArray[np.floating[Any]], k: int, excluded: Collection[int] = ()) -> list[int]:
     """The places of the k largest scores above 0, the largest first, equal ones in the order of the items."""
     allowed = scores > 0
     allowed[[place for place in excluded if 0 <= place < len(scores)]] = False

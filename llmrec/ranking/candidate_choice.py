@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from llmrec.behavior.events import Item
-from llmrec.candidates.union import union
+from llmrec.candidates.union import best_places, union
 from llmrec.errors import InputError
 from llmrec.interests.extraction import StageProgress
 from llmrec.interests.profile import InterestProfile
 from llmrec.ranking.context import Basis
-from llmrec.ranking.liked import liked_events
+from llmrec.ranking.liked import liked_events, liked_items
 from llmrec.ranking.signals import SignalSources, interest_amount
 from llmrec.ranking.words import match_events, match_interests
 
@@ -46,11 +48,11 @@ def choose_candidates(
     items = sources.catalog.items_in_order
     places = [at for at in allowed if items[at].id not in excluded]
     sources.matcher.prepare([items[at] for at in places], progress)
+    left_out = set(range(len(items))).difference(places)
     proposals: dict[str, list[int]] = {}
 
-    def propose(name: str, scores: Sequence[float] | np.ndarray) -> None:
-        own = np.asarray(scores)[places]
-        proposals[name] = [places[at] for at in np.argsort(-own, kind="stable")[:most] if own[at] > 0]
+    def propose(name: str, scores: npt.NDArray[np.floating[Any]]) -> None:
+        proposals[name] = best_places(scores, most, left_out)
 
     match = match_interests if basis == "profile" else match_events
     propose("words", match(profile, sources.index).totals)
@@ -65,8 +67,7 @@ def choose_candidates(
         texts, weights = [one.text for one in liked], [one.weight for one in liked]
         propose("embedding", sources.embeddings.scores(texts, weights))
     if basis != "profile" and sources.log is not None:
-        history = [(one.entry.item.id, one.weight) for one in liked if one.entry.item is not None]
-        for name, scores in sources.log.scores(history).items():
+        for name, scores in sources.log.scores(liked_items(liked)).items():
             propose(name, scores)
     chosen = union(proposals, most)
     taken = set(chosen)

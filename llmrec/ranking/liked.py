@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from llmrec.behavior.events import HistoryEntry
@@ -36,3 +37,8 @@ def liked_events(profile: InterestProfile) -> list[LikedEvent]:
         )
         for later, entry in enumerate(reversed(liked[-MAX_EVENTS:]))
     ]
+
+
+def liked_items(liked: Sequence[LikedEvent]) -> list[tuple[str, float]]:
+    """The ids of the liked events' items with the events' weights; events of words alone have none."""
+    return [(one.entry.item.id, one.weight) for one in liked if one.entry.item is not None]

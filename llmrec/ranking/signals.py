@@ -18,7 +18,7 @@ from llmrec.interests.profile import InterestProfile
 from llmrec.llm.embedder import Embedder
 from llmrec.ranking.context import Basis
 from llmrec.ranking.lexical import InterestMatcher
-from llmrec.ranking.liked import LikedEvent, liked_events
+from llmrec.ranking.liked import LikedEvent, liked_events, liked_items
 from llmrec.ranking.words import WordMatches, match_events, match_interests
 
 Values = tuple[float, ...]
@@ -130,9 +130,8 @@ def affinity_signals(
 def _of_log(
     log: LogSignals, liked: Sequence[LikedEvent], items: Sequence[Item], places: dict[str, int]
 ) -> dict[str, np.ndarray]:
-    history = [(one.entry.item.id, one.weight) for one in liked if one.entry.item is not None]
     found = {}
-    for name, scores in log.scores(history).items():
+    for name, scores in log.scores(liked_items(liked)).items():
         own = np.zeros(len(items))
         for at, item in enumerate(items):
             own[at] = scores[places[item.id]] if item.id in places else 0.0
